@@ -1,0 +1,13 @@
+"""The data container, what is missing from it, and its scaling."""
+
+from consilience.datasets.data import MultimodalData
+from consilience.datasets.digits import quadrants_and_word
+from consilience.datasets.missing import missing_completely_at_random
+from consilience.datasets.standardization import Standardization
+
+__all__ = [
+    "MultimodalData",
+    "Standardization",
+    "missing_completely_at_random",
+    "quadrants_and_word",
+]

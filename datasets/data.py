@@ -1,0 +1,282 @@
+"""`MultimodalData`: several measurements of the same rows, none of them complete."""
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import numpyro
+from jaxtyping import Array, Bool, Key, Shaped
+
+from consilience.datasets import validation
+from consilience.datasets.pytree import pytree_dataclass
+from consilience.datasets.standardization import Standardization
+
+_STATIC = ("names", "event_shapes", "row_names", "feature_names", "total")
+
+
+@pytree_dataclass(static=_STATIC)
+@dataclasses.dataclass(frozen=True)
+class MultimodalData:
+    """Rows of several modalities, with what is missing as masks. A frozen pytree.
+
+    Build it with `from_arrays`, which validates; the constructor itself does not.
+
+    Attributes:
+        values: measurements by modality, each `[N, *event]`. What stands in a missing
+            place is never read.
+        present: `[N, M]`, True where a modality was measured; columns follow `names`.
+        entries: `[N, *event]` by modality, True where a single entry was measured; only
+            for modalities that have missing entries.
+        covariates: by name, `[N, ...]`; always known (a label, a log library size).
+        standardization: how `values` were scaled, None if they were not.
+        names: the modalities, in the order of `present`'s columns.
+        event_shapes: the shape of one measurement, per modality.
+        row_names: one per row, or empty.
+        feature_names: per modality, one per column or empty.
+        total: size of the data set that these rows are a batch of, else None.
+    """
+
+    values: dict[str, Shaped[Array, "rows ..."]]
+    present: Bool[Array, "rows modalities"]
+    entries: dict[str, Bool[Array, "rows ..."]] = dataclasses.field(
+        default_factory=dict
+    )
+    covariates: dict[str, Shaped[Array, "rows ..."]] = dataclasses.field(
+        default_factory=dict
+    )
+    standardization: Standardization | None = None
+    names: tuple[str, ...] = ()
+    event_shapes: tuple[tuple[int, ...], ...] = ()
+    row_names: tuple[str, ...] = ()
+    feature_names: tuple[tuple[str, ...], ...] = ()
+    total: int | None = None
+
+    @classmethod
+    def from_arrays(
+        cls,
+        values: Mapping[str, object] | Sequence[tuple[str, object]],
+        present: object = None,
+        covariates: Mapping[str, object] | None = None,
+        *,
+        entries: Mapping[str, object] | None = None,
+        row_names: Sequence[str] | None = None,
+        feature_names: Mapping[str, Sequence[str]] | None = None,
+        allow_empty_rows: bool = False,
+    ) -> "MultimodalData":
+        """Validate arrays, turn NaN into masks and fill what is missing with zeros.
+
+        Args:
+            values: modality name → array `[N, *event]` of numbers; NaN means missing. A
+                row of NaN alone means that the modality is absent.
+            present: `[N, M]` booleans (columns in the order of `values`) or a mapping
+                from name to `[N]`; False makes a modality absent whatever it holds.
+            covariates: name → array `[N, ...]`, finite.
+            entries: name → booleans `[N, *event]`, False where an entry is missing; for
+                integers, which know no NaN.
+            row_names: N unique names.
+            feature_names: name → one unique name for each of the modality's columns.
+            allow_empty_rows: accept rows that have no modality at all. Their posterior
+                is q(z | x_∅).
+
+        Raises:
+            ValueError: naming modality, row, column, what was expected and what came.
+        """
+        return cls(
+            **validation.validate(
+                values,
+                present,
+                covariates or {},
+                entries or {},
+                row_names=row_names,
+                feature_names=feature_names or {},
+                allow_empty_rows=allow_empty_rows,
+            )
+        )
+
+    @property
+    def size(self) -> int:
+        """Number of rows N."""
+        return self.present.shape[0]
+
+    @property
+    def num_modalities(self) -> int:
+        """Number of modalities M."""
+        return len(self.names)
+
+    def plate(self) -> numpyro.plate:
+        """The plate of the rows; it scales a batch up to the whole data set."""
+        return numpyro.plate("data", self.total or self.size, subsample_size=self.size)
+
+    def subset(
+        self, subset: Bool[Array, "rows modalities"] | None = None
+    ) -> Bool[Array, "rows modalities"]:
+        """What a program conditions on: `subset` as far as present; None means all."""
+        return self.present if subset is None else subset & self.present
+
+    def subset_of(self, *names: str) -> Bool[Array, "rows modalities"]:
+        """The subset made of the named modalities, in every row that has them.
+
+        Raises:
+            ValueError: a name is unknown.
+        """
+        for name in names:
+            self.index(name)
+        return self.present & jnp.array([name in names for name in self.names])
+
+    def index(self, name: str) -> int:
+        """The column of a modality in `present`.
+
+        Raises:
+            ValueError: the name is unknown.
+        """
+        if name not in self.names:
+            known = ", ".join(self.names)
+            raise ValueError(f"expected one of the modalities {known}, got {name!r}")
+        return self.names.index(name)
+
+    def observed(self, name: str) -> Bool[Array, "rows ..."]:
+        """`[N, *event]`, True where an entry of a modality was measured."""
+        i = self.index(name)
+        column = self.present[:, i].reshape((-1,) + (1,) * len(self.event_shapes[i]))
+        entries = self.entries.get(name, True)
+        return jnp.broadcast_to(column & entries, (self.size, *self.event_shapes[i]))
+
+    def filled(self, name: str) -> Shaped[Array, "rows ..."]:
+        """Values of a modality with zeros wherever they are missing."""
+        value = self.values[name]
+        return jnp.where(self.observed(name), value, jnp.zeros((), value.dtype))
+
+    def without_values(self) -> "MultimodalData":
+        """The same rows with nothing observed, for a model to generate."""
+        return dataclasses.replace(self, values={})
+
+    def restrict(self, keep: Bool[Array, "rows modalities"]) -> "MultimodalData":
+        """Remove the modalities where `keep` is False, their values too."""
+        hidden = dataclasses.replace(self, present=self.present & keep)
+        values = {name: hidden.filled(name) for name in self.values}
+        return dataclasses.replace(hidden, values=values)
+
+    def take(self, index: np.ndarray | Sequence[int] | slice) -> "MultimodalData":
+        """Select rows, with their names; the result is a data set of its own."""
+        rows = np.arange(self.size)[index]
+        names = tuple(self.row_names[i] for i in rows) if self.row_names else ()
+        picked = dataclasses.replace(self._rows(rows), row_names=names, total=None)
+        return dataclasses.replace(picked, feature_names=self.feature_names)
+
+    def batch(self, index: Array) -> "MultimodalData":
+        """Select rows that stand for the whole data set: `total` is set, names go.
+
+        `index` may be traced. The plate of a batch scales its rows by total / size.
+        """
+        return dataclasses.replace(self._rows(index), total=self.total or self.size)
+
+    def bare(self) -> "MultimodalData":
+        """Without row and feature names, which would be hashed at each jitted call."""
+        return dataclasses.replace(self, row_names=(), feature_names=())
+
+    def split(
+        self, rng_key: Key[Array, ""], fraction: float
+    ) -> tuple["MultimodalData", "MultimodalData"]:
+        """Shuffle the rows and split them; the first part has `fraction` of them.
+
+        Raises:
+            ValueError: a part would be empty.
+        """
+        first = round(fraction * self.size)
+        if not 0 < first < self.size:
+            raise ValueError(
+                f"fraction: expected both parts of {self.size} rows to have some, got "
+                f"{fraction!r}"
+            )
+        order = np.asarray(jax.random.permutation(rng_key, self.size))
+        return self.take(order[:first]), self.take(order[first:])
+
+    def standardize(
+        self,
+        names: Sequence[str] | None = None,
+        like: "MultimodalData | None" = None,
+    ) -> "MultimodalData":
+        """Scale modalities to mean 0 and standard deviation 1, and remember how.
+
+        Generated values and log-likelihoods come back in the first units.
+
+        Args:
+            names: modalities to scale; all with floating-point values by default.
+            like: take its standardisation (that of the training rows) in place of a
+                new one.
+
+        Raises:
+            ValueError: already standardised; a modality of integers; `like` has none.
+        """
+        validation.check_standardize(self, names, like)
+        if like is not None:
+            fitted = like.standardization
+        else:
+            chosen = names or [n for n in self.names if _is_float(self.values[n])]
+            values = {name: self.filled(name) for name in chosen}
+            fitted = Standardization.fit(values, {n: self.observed(n) for n in chosen})
+        scaled = dataclasses.replace(
+            self, values=fitted.apply(self.values), standardization=fitted
+        )
+        return scaled.restrict(scaled.present)
+
+    def unstandardize(self, values: Mapping[str, Array]) -> dict[str, Array]:
+        """Arrays `[..., *event]` by modality in the units of the unscaled data."""
+        if self.standardization is None:
+            return dict(values)
+        return self.standardization.invert(values)
+
+    def log_jacobian(
+        self, subset: Bool[Array, "rows modalities"] | None = None
+    ) -> Shaped[Array, " rows"]:
+        """Add to log p(standardised x_S) to have it in the units of the unscaled data.
+
+        Zero where nothing was standardised; only observed entries of `subset` count.
+        """
+        subset, total = self.subset(subset), jnp.zeros(self.size)
+        if self.standardization is None:
+            return total
+        for i, name in enumerate(self.names):
+            term = self.standardization.log_jacobian(name, self.observed(name))
+            total = total + jnp.where(subset[:, i], term, 0.0)
+        return total
+
+    @staticmethod
+    def concatenate(parts: Sequence["MultimodalData"]) -> "MultimodalData":
+        """Put rows of several data sets under each other.
+
+        Raises:
+            ValueError: the parts differ in modalities, shapes, covariates or scaling.
+        """
+        validation.check_alike(parts)
+        first = parts[0]
+        partial = {name for part in parts for name in part.entries}
+        return dataclasses.replace(
+            first,
+            values={n: jnp.concatenate([p.values[n] for p in parts]) for n in first.values},
+            present=jnp.concatenate([p.present for p in parts]),
+            entries={n: jnp.concatenate([p.observed(n) for p in parts]) for n in partial},
+            covariates={
+                n: jnp.concatenate([p.covariates[n] for p in parts])
+                for n in first.covariates
+            },
+            row_names=validation.joint_row_names(parts),
+            total=None,
+        )
+
+    def _rows(self, index: np.ndarray | Array) -> "MultimodalData":
+        arrays = (self.values, self.present, self.entries, self.covariates)
+        values, present, entries, covariates = jax.tree.map(lambda a: a[index], arrays)
+        return dataclasses.replace(
+            self.bare(),
+            values=values,
+            present=present,
+            entries=entries,
+            covariates=covariates,
+        )
+
+
+def _is_float(x: Array) -> bool:
+    return jnp.issubdtype(x.dtype, jnp.floating)

@@ -1,0 +1,304 @@
+"""What `MultimodalData.from_arrays` accepts, and what it says of the rest."""
+
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+import jax.numpy as jnp
+import numpy as np
+
+RESERVED = ("data", "features", "w", "z")  # sites of models and guides
+
+
+class _Labels(NamedTuple):
+    """Names that make an error readable."""
+
+    modality: str
+    rows: tuple[str, ...]
+    columns: tuple[str, ...]
+
+    def row(self, n: int) -> str:
+        return f"row {n} ({self.rows[n]!r})" if self.rows else f"row {n}"
+
+    def place(self, where: np.ndarray) -> str:
+        n, *column = (int(i) for i in where)
+        if not column:
+            return self.row(n)
+        if self.columns and len(column) == 1:
+            return f"{self.row(n)}, column {column[0]} ({self.columns[column[0]]!r})"
+        return f"{self.row(n)}, column {column[0] if len(column) == 1 else tuple(column)}"
+
+
+def validate(
+    values, present, covariates, entries, *, row_names, feature_names, allow_empty_rows
+) -> dict:
+    """Check everything and return the fields of a `MultimodalData`."""
+    values = _named(values)
+    names = tuple(values)
+    _known("entries", entries, names)
+    _known("feature_names", feature_names, names)
+    size = _num_rows(values)
+    rows = _unique_names("row_names", row_names, size)
+    arrays, observed, columns = {}, {}, {}
+    for name, value in values.items():
+        arrays[name] = _numbers(f"values[{name!r}]", value, size)
+        shape = arrays[name].shape
+        columns[name] = _columns(name, feature_names, shape)
+        observed[name] = _observed(name, value, entries.get(name), arrays[name])
+    present = _present(present, observed, size)
+    for i, name in enumerate(names):
+        labels = _Labels(name, rows, columns[name])
+        _check_present(labels, present[:, i], observed[name])
+        observed[name] &= present[:, i].reshape((-1,) + (1,) * (arrays[name].ndim - 1))
+        _check_finite(labels, arrays[name], observed[name])
+    if not allow_empty_rows:
+        _check_empty(present, rows)
+    return {
+        "values": {n: _to_jax(f"values[{n!r}]", arrays[n], observed[n]) for n in names},
+        "present": jnp.asarray(present),
+        "entries": _partial(observed, present),
+        "covariates": _covariates(covariates, names, size),
+        "names": names,
+        "event_shapes": tuple(arrays[n].shape[1:] for n in names),
+        "row_names": rows,
+        "feature_names": tuple(columns[n] for n in names),
+    }
+
+
+def _named(values) -> dict:
+    if not isinstance(values, Mapping | Sequence) or isinstance(values, str):
+        raise ValueError(
+            "values: expected a mapping from modality to array, got "
+            f"{type(values).__name__}"
+        )
+    pairs = list(values.items() if isinstance(values, Mapping) else values)
+    if not pairs:
+        raise ValueError("values: expected at least one modality, got none")
+    names = [name for name, _ in pairs]
+    for name in names:
+        if not isinstance(name, str) or not name:
+            raise ValueError(f"values: expected names of modalities, got {name!r}")
+        if name in RESERVED:
+            raise ValueError(
+                f"values: {name!r} is reserved for a site of the model or guide; expected "
+                "another name for this modality"
+            )
+        if names.count(name) > 1:
+            raise ValueError(f"values: modality {name!r} was given twice, expected once")
+    return dict(pairs)
+
+
+def _known(argument: str, given: Mapping, names: tuple[str, ...]) -> None:
+    for name in given:
+        if name not in names:
+            raise ValueError(
+                f"{argument}: expected names among {', '.join(names)}, got {name!r}"
+            )
+
+
+def _num_rows(values: dict) -> int:
+    name, value = next(iter(values.items()))
+    shape = np.shape(value)
+    if not shape or shape[0] == 0:
+        raise ValueError(
+            f"values[{name!r}]: expected an array with rows, got shape {shape}"
+        )
+    return shape[0]
+
+
+def _unique_names(argument: str, given, length: int) -> tuple[str, ...]:
+    if given is None:
+        return ()
+    given = tuple(map(str, given))
+    if len(given) != length:
+        raise ValueError(f"{argument}: expected {length} names, got {len(given)}")
+    seen = set()
+    for name in given:
+        if name in seen:
+            raise ValueError(f"{argument}: expected unique names, got {name!r} twice")
+        seen.add(name)
+    return given
+
+
+def _columns(name: str, feature_names: Mapping, shape: tuple) -> tuple[str, ...]:
+    given = feature_names.get(name)
+    width = int(np.prod(shape[1:]))
+    return _unique_names(f"feature_names[{name!r}]", given, width)
+
+
+def _numbers(argument: str, value, size: int) -> np.ndarray:
+    array = np.ma.getdata(value) if np.ma.isMaskedArray(value) else np.asarray(value)
+    if array.dtype.kind not in "fiub":
+        raise ValueError(
+            f"{argument}: expected floats, integers or booleans, got dtype {array.dtype}"
+        )
+    if array.ndim == 0 or len(array) != size:
+        raise ValueError(
+            f"{argument}: expected {size} rows as in the first modality, got shape "
+            f"{array.shape}"
+        )
+    if array.size == 0:
+        raise ValueError(
+            f"{argument}: expected at least one column, got shape {array.shape}"
+        )
+    return array
+
+
+def _observed(name: str, value, entries, array: np.ndarray) -> np.ndarray:
+    observed = ~np.isnan(array) if array.dtype.kind == "f" else np.ones(array.shape, bool)
+    if np.ma.isMaskedArray(value):
+        observed &= ~np.ma.getmaskarray(value)
+    if entries is not None:
+        observed &= _booleans(f"entries[{name!r}]", entries, array.shape)
+    return observed
+
+
+def _booleans(argument: str, given, shape: tuple) -> np.ndarray:
+    array = np.asarray(given)
+    if array.shape != shape:
+        raise ValueError(f"{argument}: expected shape {shape}, got {array.shape}")
+    if array.dtype != bool:
+        raise ValueError(f"{argument}: expected booleans, got dtype {array.dtype}")
+    return array
+
+
+def _present(given, observed: dict, size: int) -> np.ndarray:
+    names = tuple(observed)
+    any_entry = {n: o.reshape(size, -1).any(-1) for n, o in observed.items()}
+    if given is None:
+        return np.stack(list(any_entry.values()), -1)
+    if isinstance(given, Mapping):
+        _known("present", given, names)
+        columns = {n: _booleans(f"present[{n!r}]", c, (size,)) for n, c in given.items()}
+        return np.stack([columns.get(n, any_entry[n]) for n in names], -1)
+    return _booleans("present", given, (size, len(names))).copy()
+
+
+def _check_present(labels: _Labels, present: np.ndarray, observed: np.ndarray) -> None:
+    empty = present & ~observed.reshape(len(present), -1).any(-1)
+    if empty.any():
+        row = labels.row(int(empty.argmax()))
+        raise ValueError(
+            f"present: modality {labels.modality!r}, {row}: expected at least one "
+            "measured entry where `present` is True, got none"
+        )
+
+
+def _check_finite(labels: _Labels, array: np.ndarray, observed: np.ndarray) -> None:
+    if array.dtype.kind != "f":
+        return
+    bad = observed & np.isinf(array)
+    if bad.any():
+        where = np.argwhere(bad)[0]
+        raise ValueError(
+            f"values[{labels.modality!r}]: {labels.place(where)}: expected a finite "
+            f"number, or NaN where it is missing, got {array[tuple(where)]}"
+        )
+
+
+def _check_empty(present: np.ndarray, rows: tuple[str, ...]) -> None:
+    empty = ~present.any(-1)
+    if empty.any():
+        row = _Labels("", rows, ()).row(int(empty.argmax()))
+        raise ValueError(
+            f"values: {row} ({int(empty.sum())} in all): expected at least one present "
+            "modality, got none; drop such rows or pass allow_empty_rows=True"
+        )
+
+
+def _partial(observed: dict, present: np.ndarray) -> dict:
+    """Masks of the modalities that miss single entries in rows that have them."""
+    missing = {
+        name: (~o.reshape(len(o), -1)).any(-1) & present[:, i]
+        for i, (name, o) in enumerate(observed.items())
+    }
+    return {n: jnp.asarray(o) for n, o in observed.items() if missing[n].any()}
+
+
+def _to_jax(argument: str, array: np.ndarray, observed: np.ndarray):
+    filled = np.where(observed, array, np.zeros((), array.dtype))
+    kind = float if array.dtype.kind == "f" else int
+    dtype = jnp.result_type(kind)
+    with np.errstate(over="ignore"):
+        cast = filled.astype(dtype)
+    lost = ~np.isfinite(cast) if kind is float else cast.astype(object) != filled
+    if np.any(lost):
+        where = np.argwhere(lost)[0]
+        raise ValueError(
+            f"{argument}: {_Labels('', (), ()).place(where)}: expected a number that fits "
+            f"{dtype}, got {filled[tuple(where)]}; rescale, or enable jax_enable_x64"
+        )
+    return jnp.asarray(cast)
+
+
+def _covariates(covariates: Mapping, names: tuple[str, ...], size: int) -> dict:
+    read = {}
+    for name, value in covariates.items():
+        if name in names:
+            raise ValueError(
+                f"covariates: {name!r} is the name of a modality, expected another"
+            )
+        array = _numbers(f"covariates[{name!r}]", value, size)
+        if array.dtype.kind == "f" and not np.isfinite(array).all():
+            where = np.argwhere(~np.isfinite(array))[0]
+            raise ValueError(
+                f"covariates[{name!r}]: {_Labels('', (), ()).place(where)}: expected a "
+                f"finite number (covariates are always known), got {array[tuple(where)]}"
+            )
+        read[name] = _to_jax(f"covariates[{name!r}]", array, np.ones(array.shape, bool))
+    return read
+
+
+def check_standardize(data, names, like) -> None:
+    """Refuse a standardisation that would be wrong."""
+    if data.standardization is not None:
+        raise ValueError("standardize: expected unscaled data, but they are scaled already")
+    if like is not None and names is not None:
+        raise ValueError("standardize: expected `names` or `like`, got both")
+    if like is not None and like.standardization is None:
+        raise ValueError("like: expected standardised data, got unscaled ones")
+    chosen = like.standardization.loc if like is not None else names or ()
+    for name in chosen:
+        data.index(name)
+        dtype = data.values[name].dtype
+        if not jnp.issubdtype(dtype, jnp.floating):
+            raise ValueError(
+                f"standardize: modality {name!r}: expected floats, got {dtype}"
+            )
+
+
+def check_alike(parts: Sequence) -> None:
+    """Refuse to concatenate data sets of different kinds."""
+    if not parts:
+        raise ValueError("parts: expected at least one data set, got none")
+    first = parts[0]
+    for part in parts[1:]:
+        for field in ("names", "event_shapes", "feature_names"):
+            ours, theirs = getattr(first, field), getattr(part, field)
+            if ours != theirs:
+                raise ValueError(f"parts: expected {field} {ours}, got {theirs}")
+        if set(first.covariates) != set(part.covariates):
+            raise ValueError(
+                f"parts: expected covariates {sorted(first.covariates)}, got "
+                f"{sorted(part.covariates)}"
+            )
+        if not _same_scaling(first.standardization, part.standardization):
+            raise ValueError("parts: expected one and the same standardisation, got two")
+
+
+def _same_scaling(a, b) -> bool:
+    if a is None or b is None:
+        return a is b
+    pairs = [(a.loc, b.loc), (a.scale, b.scale)]
+    return all(
+        x.keys() == y.keys() and all(np.array_equal(x[n], y[n]) for n in x)
+        for x, y in pairs
+    )
+
+
+def joint_row_names(parts: Sequence) -> tuple[str, ...]:
+    """Row names of a concatenation: those of all parts, or none."""
+    if not all(part.row_names for part in parts):
+        return ()
+    size = sum(part.size for part in parts)
+    joint = [name for part in parts for name in part.row_names]
+    return _unique_names("row_names", joint, size)

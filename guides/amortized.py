@@ -1,0 +1,84 @@
+"""The amortised guide: encoders, an aggregation over any subset, a distribution."""
+
+from collections.abc import Callable, Mapping
+from functools import partial
+
+import jax.numpy as jnp
+import numpyro
+from jaxtyping import Array, Bool, Float
+
+from consilience.datasets.data import MultimodalData
+from consilience.guides.aggregations import SumPooling
+from consilience.guides.encoders import MLPEncoder
+from consilience.nn.lazy import module
+from consilience.nn.spec import per_modality
+
+Guide = Callable[..., None]
+
+
+def amortized_guide(
+    latent_dim: int,
+    encoders: Callable | Mapping[str, Callable] = MLPEncoder,
+    aggregation: Callable = SumPooling,
+    num_features: int = 128,
+) -> Guide:
+    """q(z | x_S) for any subset S: encode each modality once, pool what S has.
+
+    Args:
+        latent_dim: D, the width of "z".
+        encoders: constructor of the networks x_s → h_s, for all modalities or by name,
+            as in `ENCODERS`.
+        aggregation: constructor of the pooling, as in `AGGREGATIONS`.
+        num_features: F, the width of h_s.
+
+    Returns:
+        `guide(data, subset=None)`: samples "z" `[N, D]` from q(z | x_subset). What does
+        not depend on the subset is registered once, as the site "features".
+
+    Raises:
+        TypeError: an encoder or the aggregation is not a constructor.
+    """
+    encoder_of = per_modality("encoders", encoders)
+    if not callable(aggregation):
+        raise TypeError(f"aggregation: expected a constructor, got {aggregation!r}")
+    for argument, value in (("latent_dim", latent_dim), ("num_features", num_features)):
+        if not isinstance(value, int) or value < 1:
+            raise ValueError(f"{argument}: expected a positive integer, got {value!r}")
+
+    def guide(
+        data: MultimodalData, subset: Bool[Array, "rows modalities"] | None = None
+    ) -> None:
+        make = partial(aggregation, num_features, latent_dim)
+        pooling = module("aggregation", lambda rngs: make(rngs=rngs))
+        h = encode(data, encoder_of, num_features)
+        embedded = numpyro.deterministic("features", pooling.embed(h))
+        parameters = pooling.pool(embedded, data.subset(subset))
+        with data.plate():
+            numpyro.sample("z", pooling.distribution(parameters))
+
+    return guide
+
+
+def encode(
+    data: MultimodalData, encoder_of: Callable, num_features: int
+) -> Float[Array, "rows modalities features"]:
+    """h `[N, M, F]`: the features of every modality, each from its own encoder."""
+    features = []
+    for name in data.names:
+        x = encoder_input(data, name)
+        make = partial(encoder_of(name, data.names), x.shape[1:], num_features)
+        encoder = module(f"encoder.{name}", lambda rngs, make=make: make(rngs=rngs))
+        features.append(encoder(x))
+    return jnp.stack(features, -2)
+
+
+def encoder_input(data: MultimodalData, name: str) -> Array:
+    """Zero-filled values, stacked with their mask where single entries are missing."""
+    if name not in data.values:
+        raise ValueError(
+            f"modality {name!r}: expected values to encode, got data without them"
+        )
+    value = data.filled(name)
+    if name not in data.entries:
+        return value
+    return jnp.stack([value, data.observed(name).astype(value.dtype)], -1)

@@ -1,0 +1,145 @@
+"""Refuses models and guides that a bound would silently get wrong."""
+
+from collections.abc import Callable
+
+import jax
+import numpy as np
+
+from consilience.datasets.data import MultimodalData
+from consilience.inference.programs import Sites, run
+
+PLATE = "data"
+
+
+def inspect(
+    model: Callable, guide: Callable, params: dict, data: MultimodalData
+) -> Sites:
+    """Trace both programs abstractly, check the contract and name the latent sites.
+
+    Raises:
+        TypeError: `data` is no `MultimodalData`; a latent of the guide cannot be
+            reparameterised.
+        ValueError: the latents of model and guide differ; a site of rows stands outside
+            the plate or has more axes than rows; a modality has no observed site; a site
+            is scaled by hand.
+    """
+    require_data(data)
+    found: list[Sites] = []
+
+    def abstract(key):
+        guide_trace = run(guide, params, key, {}, data, data.present)
+        sites = _guide_sites(guide_trace, data)
+        latents = {name: guide_trace[name]["value"] for name in sites.local + sites.shared}
+        model_trace = run(model, params, key, latents, data)
+        _check_model(model_trace, sites, data)
+        found.append(sites)
+
+    jax.eval_shape(abstract, jax.random.key(0))
+    return found[0]
+
+
+def require_data(data: object) -> None:
+    """Refuse anything but `MultimodalData`."""
+    if not isinstance(data, MultimodalData):
+        raise TypeError(
+            f"data: expected MultimodalData, got {type(data).__name__}; build it with "
+            "MultimodalData.from_arrays"
+        )
+
+
+def latent_sites(trace: dict) -> dict:
+    """Sample sites without an observation."""
+    return {
+        name: site
+        for name, site in trace.items()
+        if site["type"] == "sample" and not site["is_observed"]
+    }
+
+
+def in_plate(site: dict) -> bool:
+    """Whether a site stands in the data plate."""
+    return any(frame.name == PLATE for frame in site["cond_indep_stack"])
+
+
+def sites_of(latents: dict) -> Sites:
+    """Sort latent sites into those of rows and global ones."""
+    local = [name for name, site in latents.items() if in_plate(site)]
+    if not local:
+        raise ValueError(
+            "guide: expected a latent site inside `with data.plate():`, got "
+            f"{', '.join(latents) or 'no latent site'}"
+        )
+    shared = tuple(name for name in latents if name not in local)
+    return Sites(local[0], tuple(local[1:]), shared)
+
+
+def _guide_sites(trace: dict, data: MultimodalData) -> Sites:
+    latents = latent_sites(trace)
+    for name, site in latents.items():
+        _check_shape("guide", name, site, data)
+        if not site["fn"].has_rsample:
+            raise TypeError(
+                f"guide: site {name!r}: expected a distribution that can be "
+                f"reparameterised, got {type(site['fn']).__name__}; its pathwise gradient "
+                "would be wrong. Use a Normal head, or sum the variable out of the model"
+            )
+    return sites_of(latents)
+
+
+def _check_model(trace: dict, sites: Sites, data: MultimodalData) -> None:
+    latents = latent_sites(trace)
+    ours = set(sites.local + sites.shared)
+    if set(latents) != ours:
+        raise ValueError(
+            "model and guide: expected the same latent sites, got "
+            f"{', '.join(sorted(latents)) or 'none'} in the model and "
+            f"{', '.join(sorted(ours))} in the guide"
+        )
+    for name, site in latents.items():
+        _check_shape("model", name, site, data)
+        if in_plate(site) != (name in sites.local):
+            raise ValueError(
+                f"site {name!r}: expected model and guide to have it both inside "
+                "`with data.plate():` or both outside"
+            )
+    observed = {
+        name: site
+        for name, site in trace.items()
+        if site["type"] == "sample" and site["is_observed"]
+    }
+    if set(observed) != set(data.names):
+        raise ValueError(
+            "model: expected one observed site for each of the modalities "
+            f"{', '.join(data.names)}, got {', '.join(observed) or 'none'}"
+        )
+    for name, site in observed.items():
+        _check_shape("model", name, site, data)
+        if not in_plate(site):
+            raise ValueError(
+                f"model: observed site {name!r}: expected it inside `with data.plate():`"
+            )
+
+
+def _check_shape(program: str, name: str, site: dict, data: MultimodalData) -> None:
+    batch = tuple(site["fn"].batch_shape)
+    expected = (data.size,) if in_plate(site) else ()
+    if batch != expected:
+        advice = "move axes of one row into the event with .to_event(...)"
+        if not in_plate(site):
+            advice = "put sites of rows into `with data.plate():`, or " + advice
+        raise ValueError(
+            f"{program}: site {name!r}: expected batch shape {expected}, got {batch}; "
+            + advice
+        )
+    plate_scale = (data.total or data.size) / data.size if in_plate(site) else 1.0
+    if not _is_number(site["scale"], plate_scale):
+        raise ValueError(
+            f"{program}: site {name!r}: expected no handlers.scale around it; use the "
+            "bound's `weights` for modalities and its `beta` for latents"
+        )
+
+
+def _is_number(scale: object, expected: float) -> bool:
+    if scale is None:
+        return expected == 1.0
+    return not isinstance(scale, jax.core.Tracer) and bool(np.allclose(scale, expected))

@@ -1,0 +1,203 @@
+"""The base of all bounds: views, particles, estimators, plate scale, global sites."""
+
+from abc import abstractmethod
+from collections.abc import Mapping
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float, Key, Num
+from numpyro.infer.elbo import ELBO
+
+from consilience.datasets.data import MultimodalData
+from consilience.inference import programs
+from consilience.inference.contract import inspect
+from consilience.inference.estimators import STL, Estimator
+from consilience.inference.subsets import Hierarchical, SubsetLaw
+
+
+class Views(NamedTuple):
+    """What a bound looks at. V views are drawn from; U more only lend their density.
+
+    Attributes:
+        subsets: `[V + U, N, M]`, subsets that the guide is evaluated on.
+        score: `[V, N, M]`, coefficient of log p(x_s | z_v).
+        weight: `[V, N]`, weight of each view in a row's bound.
+        cross: pairs (v, u): KL(q(· | subsets[v]) ‖ q(· | subsets[u])) is wanted.
+    """
+
+    subsets: Bool[Array, "all_views rows modalities"]
+    score: Num[Array, "views rows modalities"]
+    weight: Num[Array, "views rows"]
+    cross: tuple[tuple[int, int], ...] = ()
+
+
+class Terms(NamedTuple):
+    """What a bound is combined of.
+
+    Attributes:
+        log_x: `[V, N, M]`, log p(x_s | z_v) times the modality's weight; zero where x_s
+            is absent.
+        kl_prior: `[V, N]`, estimate of KL(q(· | subsets[v]) ‖ p).
+        kl_cross: `[C, N]`, estimates for the pairs of `Views.cross`.
+    """
+
+    log_x: Float[Array, "views rows modalities"]
+    kl_prior: Float[Array, "views rows"]
+    kl_cross: Float[Array, "pairs rows"]
+
+
+class MultimodalELBO(ELBO):
+    """A bound made of views on subsets; use it as `SVI(model, guide, optimizer, elbo)`.
+
+    Subclasses are two small methods, `views` and `combine`. The loss is the negative
+    bound, summed over the data plate with its scale. Rows without any modality count 0.
+
+    Args:
+        subsets: the law ρ of the random subset, as in `SUBSETS`.
+        beta: weight of every KL term, β ≥ 0; `svi.update(state, data, beta=...)`
+            overrides it, for schedules.
+        weights: factor of log p(x_s | z) by modality, in training only; 1 if not named.
+        estimator: of the KL terms, as in `ESTIMATORS`.
+        num_particles: draws of the guide to average over.
+    """
+
+    def __init__(
+        self,
+        *,
+        subsets: SubsetLaw = Hierarchical(),  # noqa: B008 (frozen)
+        beta: float = 1.0,
+        weights: Mapping[str, float] | None = None,
+        estimator: Estimator = STL(),  # noqa: B008 (frozen)
+        num_particles: int = 1,
+    ):
+        _check_settings(subsets, beta, weights, estimator, num_particles)
+        super().__init__(num_particles=num_particles)
+        self.subsets, self.beta, self.estimator = subsets, beta, estimator
+        self.weights = dict(weights or {})
+
+    @abstractmethod
+    def views(
+        self, rng_key: Key[Array, ""], present: Bool[Array, "rows modalities"]
+    ) -> Views:
+        """Which subsets, likelihood terms and cross densities the bound needs."""
+
+    @abstractmethod
+    def combine(
+        self, terms: Terms, views: Views, beta: float | Array
+    ) -> Float[Array, "views rows"]:
+        """Each view's part of each row's bound."""
+
+    def loss_with_mutable_state(
+        self, rng_key, param_map, model, guide, data, *, beta=None
+    ) -> dict:
+        """Negative bound, as NumPyro's SVI asks for it."""
+        sites = inspect(model, guide, param_map, data)
+        key_views, key_draws = jax.random.split(rng_key)
+        views = self.views(key_views, data.present)
+        beta = self.beta if beta is None else beta
+
+        def particle(key):
+            terms, kl_shared = self._terms(
+                key, param_map, model, guide, data, views, sites
+            )
+            value = self.combine(terms, views, beta)
+            counts = (views.weight != 0) & data.present.any(-1)
+            rows = jnp.where(counts, views.weight * value, 0.0).sum()
+            return rows * ((data.total or data.size) / data.size) - beta * kl_shared
+
+        if self.num_particles == 1:
+            bound = particle(key_draws)
+        else:
+            keys = jax.random.split(key_draws, self.num_particles)
+            bound = jax.vmap(particle)(keys).mean()
+        return {"loss": -bound, "mutable_state": None}
+
+    def draw_subset(
+        self, rng_key: Key[Array, ""], present: Bool[Array, "rows modalities"]
+    ) -> Bool[Array, "rows modalities"]:
+        """S ~ ρ, as far as present."""
+        return present & self.subsets(rng_key, present)
+
+    def reconstruction(self, terms: Terms, views: Views) -> Float[Array, "views rows"]:
+        """Σ_s score · log p(x_s | z); a term that does not count is not read."""
+        return jnp.where(views.score != 0, terms.log_x * views.score, 0.0).sum(-1)
+
+    def _terms(self, rng_key, params, model, guide, data, views, sites):
+        """One particle: draw every view, decode it once, estimate its KL terms."""
+        num_views = views.score.shape[0]
+        draw = programs.draw(rng_key, guide, params, data, views.subsets, sites)
+        sampled = programs.at(draw.latents, slice(0, num_views))
+        held = draw._replace(features=programs.stop(draw.features))
+
+        def fns(parameters, drawn, subset, latents, root):
+            return programs.guide_fns(
+                guide, parameters, drawn, data, subset, latents, root, sites
+            )
+
+        def view(subset, latents, root):
+            live = fns(params, draw, subset, latents, root)
+            stopped = fns(programs.stop(params), held, subset, latents, programs.stop(root))
+            given = {**latents, **draw.shared}
+            trace = programs.run(model, params, rng_key, given, data)
+            log_x = [trace[n]["fn"].log_prob(trace[n]["value"]) for n in data.names]
+            prior = {n: trace[n]["fn"] for n in sites.local + sites.shared}
+            kl = self._kl(live, stopped, prior, latents)
+            shared = {n: prior[n] for n in sites.shared}
+            return jnp.stack(log_x, -1) * self._weights(data), kl, live, stopped, shared
+
+        root = programs.at(draw.root, slice(0, num_views))
+        log_x, kl_prior, live, stopped, shared = jax.vmap(view)(
+            views.subsets[:num_views], sampled, root
+        )
+
+        def pair(v, u):
+            latents = programs.at(sampled, v)
+            other = programs.at(draw.root, u)
+            others = fns(params, draw, views.subsets[u], latents, other)
+            own, own_stopped = programs.at((live, stopped), v)
+            return self._kl(own, own_stopped, others, latents)
+
+        kl_cross = jnp.zeros((0, data.size))
+        if views.cross:
+            v, u = (jnp.array(index) for index in zip(*views.cross, strict=True))
+            kl_cross = jax.vmap(pair)(v, u)
+        kl_shared = self._kl(
+            draw.shared_fns,
+            programs.stop(draw.shared_fns),
+            programs.at(shared, 0),
+            draw.shared,
+        )
+        return Terms(log_x, kl_prior, kl_cross), kl_shared
+
+    def _kl(self, live: dict, stopped: dict, other: dict, values: dict):
+        """Σ over sites of the estimator's KL(live ‖ other)."""
+        return sum(
+            self.estimator.kl(name, live[name], stopped[name], other[name], values[name])
+            for name in live
+        )
+
+    def _weights(self, data: MultimodalData) -> Float[Array, " modalities"]:
+        for name in self.weights:
+            data.index(name)
+        return jnp.array([float(self.weights.get(name, 1.0)) for name in data.names])
+
+
+def _check_settings(subsets, beta, weights, estimator, num_particles) -> None:
+    if not callable(subsets):
+        raise TypeError(
+            f"subsets: expected a law such as Hierarchical(), got {subsets!r}"
+        )
+    if not callable(getattr(estimator, "kl", None)) or isinstance(estimator, type):
+        raise TypeError(f"estimator: expected one such as STL(), got {estimator!r}")
+    if not isinstance(beta, int | float) or not beta >= 0:
+        raise ValueError(f"beta: expected a number of 0 or more, got {beta!r}")
+    if not isinstance(num_particles, int) or num_particles < 1:
+        raise ValueError(
+            f"num_particles: expected a positive integer, got {num_particles!r}"
+        )
+    for name, weight in (weights or {}).items():
+        if not weight >= 0:
+            raise ValueError(
+                f"weights[{name!r}]: expected a number of 0 or more, got {weight!r}"
+            )

@@ -1,0 +1,171 @@
+"""The linear Gaussian model: every quantity of it in closed form, the oracle of all tests.
+
+    z ~ N(0, I_D),    x_s | z ~ N(W_s z + b_s, σ² I)
+
+Notation of Hirt et al. 2024, section 5.1 and appendix J: W stacks the rows of all
+modalities, m ∈ {0, 1}^P says which features of a row count, K = Wᵀ diag(m) W + σ² I.
+"""
+
+import dataclasses
+import math
+
+import jax
+import jax.numpy as jnp
+import numpyro
+import numpyro.distributions as dist
+from jax.scipy.linalg import cho_solve
+from jaxtyping import Array, Bool, Float, Key
+
+from consilience.datasets.data import MultimodalData
+from consilience.datasets.pytree import pytree_dataclass
+from consilience.models.multimodal import observe
+
+LOG_2PI = math.log(2 * math.pi)
+
+
+@pytree_dataclass()
+@dataclasses.dataclass(frozen=True)
+class LinearGaussian:
+    """x_s = W_s z + b_s + σ ε; a `model(data, subset=None)` and its exact answers.
+
+    Modalities keep the order of `data.names` wherever data are given.
+
+    Attributes:
+        loadings: W_s by modality, each `[D_s, D]`.
+        biases: b_s by modality, each `[D_s]`.
+        scale: σ, the standard deviation of the noise.
+    """
+
+    loadings: dict[str, Float[Array, "features latent"]]
+    biases: dict[str, Float[Array, " features"]]
+    scale: Float[Array, ""] | float
+
+    def __call__(
+        self, data: MultimodalData, subset: Bool[Array, "rows modalities"] | None = None
+    ) -> None:
+        """Run the model as a NumPyro program."""
+        with data.plate():
+            prior = dist.Normal(jnp.zeros(self.latent_dim), 1.0).to_event(1)
+            z = numpyro.sample("z", prior)
+            for name in data.names:
+                mean = z @ self.loadings[name].T + self.biases[name]
+                observe(data, name, dist.Normal(mean, self.scale), subset)
+
+    @property
+    def latent_dim(self) -> int:
+        """D."""
+        return next(iter(self.loadings.values())).shape[-1]
+
+    def posterior(
+        self, data: MultimodalData, subset: Bool[Array, "rows modalities"] | None = None
+    ) -> dist.MultivariateNormal:
+        """p(z | x_S) = N(K⁻¹ Wᵀ diag(m) (x − b), σ² K⁻¹), a batch over rows.
+
+        Missing entries are left out. `subset` None means all that is present.
+        """
+        W, residual, _ = self._stack(data, subset)
+        K = self._K(data, subset)
+        loc = jnp.linalg.solve(K, (residual @ W)[..., None])[..., 0]
+        return dist.MultivariateNormal(loc, precision_matrix=K / self.scale**2)
+
+    def log_likelihood(
+        self, data: MultimodalData, subset: Bool[Array, "rows modalities"] | None = None
+    ) -> Float[Array, " rows"]:
+        """log p(x_S) of each row in nats, over the units of the unscaled data.
+
+        By the matrix determinant lemma and Woodbury's identity with r = m (x − b):
+        −½ [ |r|²/σ² − rᵀW K⁻¹ Wᵀr/σ² + log det K + (|m| − D) log σ² + |m| log 2π ].
+        """
+        W, r, m = self._stack(data, subset)
+        L = jnp.linalg.cholesky(self._K(data, subset))
+        a = r @ W
+        solved = jax.vmap(lambda L, a: cho_solve((L, True), a))(L, a)
+        square = ((r**2).sum(-1) - (a * solved).sum(-1)) / self.scale**2
+        log_det = 2 * jnp.log(jnp.diagonal(L, axis1=-2, axis2=-1)).sum(-1)
+        count = m.sum(-1)
+        log_det += (count - self.latent_dim) * 2 * jnp.log(self.scale)
+        value = -0.5 * (square + log_det + count * LOG_2PI)
+        return value + data.log_jacobian(subset)
+
+    def simulate(
+        self, rng_key: Key[Array, ""], num_rows: int
+    ) -> tuple[MultimodalData, Float[Array, "rows latent"]]:
+        """Draw complete rows and the latents that caused them."""
+        key_z, key_x = jax.random.split(rng_key)
+        z = jax.random.normal(key_z, (num_rows, self.latent_dim))
+        values = {}
+        for i, (name, W) in enumerate(self.loadings.items()):
+            noise = jax.random.normal(
+                jax.random.fold_in(key_x, i), (num_rows, W.shape[0])
+            )
+            values[name] = z @ W.T + self.biases[name] + self.scale * noise
+        return MultimodalData.from_arrays(values), z
+
+    def mutual_information(self, *names: str) -> Float[Array, ""]:
+        """I(x_S; z) = ½ log det(I + W_SᵀW_S/σ²), in nats; all modalities if none named.
+
+        It is the rate of the exact posterior, E KL(p(z|x_S) ‖ p(z)). The cross rate
+        E KL(p(z|x) ‖ p(z|x_S)) is `mutual_information() - mutual_information(*names)`.
+        """
+        return 0.5 * jnp.linalg.slogdet(self._precision(names or self.loadings))[1]
+
+    def entropy(self, *names: str) -> Float[Array, ""]:
+        """H(x_S) in nats: I(x_S; z) + the entropy of the noise."""
+        names = names or tuple(self.loadings)
+        width = sum(self.loadings[name].shape[0] for name in names)
+        noise = 0.5 * width * (LOG_2PI + 1 + 2 * jnp.log(self.scale))
+        return self.mutual_information(*names) + noise
+
+    def reconstruction(
+        self, target: tuple[str, ...], given: tuple[str, ...]
+    ) -> Float[Array, ""]:
+        """E log p(x_T | z), z ~ p(z | x_S), x ~ p: expected reconstruction in nats.
+
+        A modality of T that is in S has a posterior draw z distributed like the true
+        cause: −½ D_t (log 2πσ² + 1). One outside adds the posterior's own spread twice:
+        − tr(W_t Σ_S W_tᵀ)/σ², Σ_S the covariance of p(z|x_S).
+        """
+        covariance = jnp.linalg.inv(self._precision(given))
+        total = jnp.zeros(())
+        for name in target:
+            W = self.loadings[name]
+            total -= 0.5 * W.shape[0] * (LOG_2PI + 1 + 2 * jnp.log(self.scale))
+            if name not in given:
+                total -= jnp.trace(W @ covariance @ W.T) / self.scale**2
+        return total
+
+    def _precision(self, names) -> Float[Array, "latent latent"]:
+        """I + W_SᵀW_S/σ², the precision of p(z|x_S) for complete rows."""
+        precision = jnp.eye(self.latent_dim)
+        for name in names:
+            W = self.loadings[name]
+            precision = precision + W.T @ W / self.scale**2
+        return precision
+
+    def _stack(self, data, subset):
+        """W `[P, D]`, m (x − b) `[N, P]`, m `[N, P]` over the features of all modalities."""
+        W = jnp.concatenate([self.loadings[name] for name in data.names])
+        b = jnp.concatenate([self.biases[name] for name in data.names])
+        x = jnp.concatenate([data.filled(name) for name in data.names], -1)
+        m = counted(data, subset)
+        return W, jnp.where(m, x - b, 0.0), m
+
+    def _K(self, data, subset) -> Float[Array, "rows latent latent"]:
+        W, _, m = self._stack(data, subset)
+        identity = self.scale**2 * jnp.eye(self.latent_dim)
+        return jnp.einsum("np,pd,pe->nde", m.astype(W.dtype), W, W) + identity
+
+
+def counted(
+    data: MultimodalData, subset: Bool[Array, "rows modalities"] | None = None
+) -> Bool[Array, "rows features"]:
+    """m `[N, P]`: the features of all modalities, side by side, that count."""
+    subset = data.subset(subset)
+    columns = [data.observed(n) & subset[:, [i]] for i, n in enumerate(data.names)]
+    return jnp.concatenate(columns, -1)
+
+
+def illustrative_example() -> LinearGaussian:
+    """x_1 = z_0 + z_1 + u_1, x_2 = z_0 + 10 z_2 + u_2 (Hirt et al. 2024, Table 1)."""
+    loadings = {"x1": jnp.array([[1.0, 1.0, 0.0]]), "x2": jnp.array([[1.0, 0.0, 10.0]])}
+    return LinearGaussian(loadings, {"x1": jnp.zeros(1), "x2": jnp.zeros(1)}, 1.0)

@@ -1,0 +1,119 @@
+"""Maximum likelihood of the linear Gaussian model (probabilistic PCA)."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float
+
+from consilience.datasets.data import MultimodalData
+from consilience.models.linear_gaussian import LinearGaussian, counted
+
+
+def maximum_likelihood(
+    data: MultimodalData,
+    latent_dim: int,
+    scale: float | None = None,
+    *,
+    tolerance: float = 1e-7,
+    max_steps: int = 10_000,
+) -> LinearGaussian:
+    """Fit a `LinearGaussian`: in closed form if nothing is missing, else by EM.
+
+    Complete data: W = U (Λ − σ² I)₊^½ over the leading eigenpairs of the covariance and
+    σ² the mean of the discarded eigenvalues (Tipping & Bishop 1999; Hirt et al. 2024,
+    appendix J). W is determined up to a rotation. EM runs over the rows' observed
+    entries and stops when a step gains less than `tolerance` nats a row.
+
+    Args:
+        data: rows of modalities with one-dimensional events.
+        latent_dim: D.
+        scale: σ if it is known; needed where D is not below the number of features.
+        tolerance: EM's stopping rule, in nats a row and step.
+        max_steps: EM's limit.
+
+    Raises:
+        ValueError: `latent_dim` is too large to learn σ too; a modality is no vector;
+            EM has not settled after `max_steps`.
+    """
+    for name, shape in zip(data.names, data.event_shapes, strict=True):
+        if len(shape) != 1:
+            raise ValueError(f"modality {name!r}: expected vectors, got events of {shape}")
+    x = np.concatenate([np.asarray(data.filled(n), float) for n in data.names], -1)
+    m = np.asarray(counted(data))
+    if latent_dim < 1 or (scale is None and latent_dim >= x.shape[1]):
+        raise ValueError(
+            f"latent_dim: expected 1 to {x.shape[1] - 1} (fewer than the features) where "
+            f"scale is learned, got {latent_dim}"
+        )
+    if m.all():
+        return _model(data, *_closed_form(x, latent_dim, scale))
+    return _expectation_maximization(data, x, m, latent_dim, scale, tolerance, max_steps)
+
+
+def _closed_form(x: np.ndarray, latent_dim: int, scale: float | None):
+    b = x.mean(0)
+    values, vectors = np.linalg.eigh(np.cov(x.T, bias=True).reshape(2 * x.shape[1:]))
+    values, vectors = values[::-1], vectors[:, ::-1]
+    variance = values[latent_dim:].mean() if scale is None else scale**2
+    gain = np.sqrt(np.maximum(values[:latent_dim] - variance, 0.0))
+    W = np.zeros((x.shape[1], latent_dim))
+    W[:, : len(gain)] = vectors[:, :latent_dim] * gain
+    return W, b, np.sqrt(variance)
+
+
+def _expectation_maximization(data, x, m, latent_dim, scale, tolerance, max_steps):
+    count = np.maximum(m.sum(0), 1)
+    mean = (x * m).sum(0) / count
+    filled = np.where(m, x, mean)
+    W, b, start = _closed_form(filled, min(latent_dim, x.shape[1] - 1), None)
+    W = np.pad(W, [(0, 0), (0, latent_dim - W.shape[1])])
+    state = tuple(map(jnp.asarray, (W, b, scale or max(start, 1e-3))))
+    step = jax.jit(_em_step, static_argnames="fixed")
+    likelihood = jax.jit(lambda *s: _model(data, *s).log_likelihood(data).mean())
+    before = likelihood(*state)
+    for n in range(1, max_steps + 1):
+        state = step(jnp.asarray(x), jnp.asarray(m), state, fixed=scale is not None)
+        if n % 10 == 0:
+            after = likelihood(*state)
+            if after - before < 10 * tolerance:
+                return _model(data, *state)
+            before = after
+    raise ValueError(
+        f"max_steps: EM still gains more than {tolerance} nats a row after {max_steps} "
+        "steps; expected it to settle. Give more steps or a larger tolerance"
+    )
+
+
+def _em_step(x, m, state, *, fixed: bool):
+    """One step of EM with missing entries: a weighted regression for each feature."""
+    W, b, scale = state
+    m = m.astype(W.dtype)
+    # E: z | x ~ N(mean, covariance), over each row's observed features
+    K = jnp.einsum("np,pd,pe->nde", m, W, W) + scale**2 * jnp.eye(W.shape[1])
+    mean = jnp.linalg.solve(K, ((m * (x - b)) @ W)[..., None])[..., 0]
+    covariance = scale**2 * jnp.linalg.inv(K)
+    # M: regress every feature on [z, 1] over the rows that have it
+    one = jnp.ones((len(x), 1))
+    design = jnp.concatenate([mean, one], -1)
+    second = design[:, :, None] * design[:, None, :]
+    second = second.at[:, :-1, :-1].add(covariance)
+    gram = jnp.einsum("np,nde->pde", m, second)
+    cross = jnp.einsum("np,np,nd->pd", m, x, design)
+    weights = jnp.linalg.solve(gram, cross[..., None])[..., 0]
+    W, b = weights[:, :-1], weights[:, -1]
+    residual = x - mean @ W.T - b
+    spread = jnp.einsum("pd,nde,pe->np", W, covariance, W)
+    variance = (m * (residual**2 + spread)).sum() / m.sum()
+    return W, b, scale if fixed else jnp.sqrt(variance)
+
+
+def _model(
+    data: MultimodalData,
+    W: Float[Array, "features latent"],
+    b: Float[Array, " features"],
+    scale: float,
+) -> LinearGaussian:
+    cuts = np.cumsum([shape[0] for shape in data.event_shapes])[:-1]
+    loadings = dict(zip(data.names, jnp.split(jnp.asarray(W), cuts), strict=True))
+    biases = dict(zip(data.names, jnp.split(jnp.asarray(b), cuts), strict=True))
+    return LinearGaussian(loadings, biases, jnp.asarray(scale))

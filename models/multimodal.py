@@ -1,0 +1,92 @@
+"""The generative model: one shared latent cause, one likelihood per modality."""
+
+from collections.abc import Callable, Mapping
+from functools import partial
+
+import numpyro
+import numpyro.distributions as dist
+from jaxtyping import Array, Bool
+from numpyro import handlers
+
+from consilience.datasets.data import MultimodalData
+from consilience.models.decoders import MLPDecoder
+from consilience.models.likelihoods import Likelihood, num_outputs
+from consilience.models.priors import Prior
+from consilience.nn.lazy import module
+from consilience.nn.spec import per_modality
+
+Model = Callable[..., None]
+
+
+def multimodal_model(
+    prior: Prior,
+    likelihoods: Likelihood | Mapping[str, Likelihood],
+    decoders: Callable | Mapping[str, Callable] = MLPDecoder,
+) -> Model:
+    """z ~ p(z), x_s | z ~ p(x_s | decoder_s(z)) independently (Hirt et al. 2024, sec. 2).
+
+    Args:
+        prior: function without arguments that returns p(z), as in `PRIORS`.
+        likelihoods: one for all modalities, or by name, as in `LIKELIHOODS`.
+        decoders: constructor of the networks, for all modalities or by name, as in
+            `DECODERS`.
+
+    Returns:
+        `model(data, subset=None)`: samples "z" `[N, D]` and one site per modality,
+        observed where `data` has its values and generated where it has not; a modality
+        outside `subset` counts nothing.
+    """
+    likelihood_of = per_modality("likelihoods", likelihoods)
+    decoder_of = per_modality("decoders", decoders)
+
+    def model(
+        data: MultimodalData, subset: Bool[Array, "rows modalities"] | None = None
+    ) -> None:
+        p_z = prior()
+        with data.plate():
+            z = numpyro.sample("z", p_z)
+            for name, event_shape in zip(data.names, data.event_shapes, strict=True):
+                likelihood = likelihood_of(name, data.names)
+                outputs = num_outputs(likelihood, event_shape)
+                shape = event_shape if outputs is None else (*event_shape, outputs)
+                make = partial(decoder_of(name, data.names), z.shape[-1], shape)
+                eta = module(f"decoder.{name}", lambda rngs, m=make: m(rngs=rngs))(z)
+                with handlers.scope(prefix=name, divider="."):
+                    p_x = likelihood(eta, data.covariates)
+                observe(data, name, p_x, subset)
+
+    return model
+
+
+def observe(
+    data: MultimodalData,
+    name: str,
+    distribution: dist.Distribution,
+    subset: Bool[Array, "rows modalities"] | None = None,
+) -> Array:
+    """Sample one modality, observed where it was measured; call it inside the plate.
+
+    Args:
+        data: the rows.
+        name: the modality, and the name of the site.
+        distribution: p(x_s | z) entry by entry: its batch shape is `[N, *entries]`.
+        subset: modalities that count, as the model got it.
+
+    Raises:
+        ValueError: the distribution's shape is not that of the modality.
+    """
+    event_shape = data.event_shapes[data.index(name)]
+    shape = distribution.batch_shape + distribution.event_shape
+    if shape != (data.size, *event_shape):
+        raise ValueError(
+            f"modality {name!r}: expected a likelihood of shape "
+            f"{(data.size, *event_shape)}, got {shape}"
+        )
+    dims = len(distribution.batch_shape) - 1
+    if name in data.entries:
+        mask = data.observed(name)
+        axes = tuple(range(-distribution.event_dim, 0))
+        distribution = distribution.mask(mask.all(axes) if axes else mask)
+    value = data.filled(name) if name in data.values else None
+    with handlers.mask(mask=data.subset(subset)[:, data.index(name)]):
+        return numpyro.sample(name, distribution.to_event(dims), obs=value)

@@ -1,0 +1,6 @@
+"""Neural networks as lazily created Flax NNX modules."""
+
+from consilience.nn.lazy import module
+from consilience.nn.mlp import MLP
+
+__all__ = ["MLP", "module"]

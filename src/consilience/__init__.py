@@ -1,0 +1,1 @@
+"""Amortised Bayesian inference for multi-modal data, as NumPyro programs."""

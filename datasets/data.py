@@ -17,7 +17,7 @@ _STATIC = ("names", "event_shapes", "row_names", "feature_names", "total")
 
 
 @pytree_dataclass(static=_STATIC)
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, eq=False)
 class MultimodalData:
     """Rows of several modalities, with what is missing as masks. A frozen pytree.
 

@@ -11,7 +11,7 @@ from consilience.datasets.pytree import pytree_dataclass
 
 
 @pytree_dataclass()
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, eq=False)
 class Standardization:
     """x ↦ (x − loc) / scale, per modality and feature.
 

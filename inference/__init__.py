@@ -1,5 +1,46 @@
 """Bounds, training, and what to do with a trained posterior."""
+
+from consilience.inference.datatree import to_datatree
 from consilience.inference.elbo import MultimodalELBO, Terms, Views
 from consilience.inference.estimators import ESTIMATORS, STL, AnalyticKL, Pathwise
+from consilience.inference.fitted import Fitted, History
+from consilience.inference.likelihood import LogLikelihood, log_likelihood
 from consilience.inference.masked import BOUNDS, MaskedELBO
-from consilience.inference.subsets import SUBSETS, Fixed, Hierarchical, Independent, Unimodal, UniformNonEmpty
+from consilience.inference.posterior import generate, generate_from_prior, posterior
+from consilience.inference.subsets import (
+    SUBSETS,
+    Fixed,
+    Hierarchical,
+    Independent,
+    Unimodal,
+    UniformNonEmpty,
+)
+from consilience.inference.training import fit, validation_bound
+
+__all__ = [
+    "BOUNDS",
+    "ESTIMATORS",
+    "STL",
+    "SUBSETS",
+    "AnalyticKL",
+    "Fitted",
+    "Fixed",
+    "Hierarchical",
+    "History",
+    "Independent",
+    "LogLikelihood",
+    "MaskedELBO",
+    "MultimodalELBO",
+    "Pathwise",
+    "Terms",
+    "Unimodal",
+    "UniformNonEmpty",
+    "Views",
+    "fit",
+    "generate",
+    "generate_from_prior",
+    "log_likelihood",
+    "posterior",
+    "to_datatree",
+    "validation_bound",
+]

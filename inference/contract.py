@@ -6,9 +6,7 @@ import jax
 import numpy as np
 
 from consilience.datasets.data import MultimodalData
-from consilience.inference.programs import Sites, run
-
-PLATE = "data"
+from consilience.inference.programs import Sites, in_plate, latent_sites, run, sites_of
 
 
 def inspect(
@@ -45,32 +43,6 @@ def require_data(data: object) -> None:
             f"data: expected MultimodalData, got {type(data).__name__}; build it with "
             "MultimodalData.from_arrays"
         )
-
-
-def latent_sites(trace: dict) -> dict:
-    """Sample sites without an observation."""
-    return {
-        name: site
-        for name, site in trace.items()
-        if site["type"] == "sample" and not site["is_observed"]
-    }
-
-
-def in_plate(site: dict) -> bool:
-    """Whether a site stands in the data plate."""
-    return any(frame.name == PLATE for frame in site["cond_indep_stack"])
-
-
-def sites_of(latents: dict) -> Sites:
-    """Sort latent sites into those of rows and global ones."""
-    local = [name for name, site in latents.items() if in_plate(site)]
-    if not local:
-        raise ValueError(
-            "guide: expected a latent site inside `with data.plate():`, got "
-            f"{', '.join(latents) or 'no latent site'}"
-        )
-    shared = tuple(name for name in latents if name not in local)
-    return Sites(local[0], tuple(local[1:]), shared)
 
 
 def _guide_sites(trace: dict, data: MultimodalData) -> Sites:

@@ -17,6 +17,7 @@ from numpyro import handlers
 from consilience.datasets.data import MultimodalData
 
 FEATURES = "features"
+PLATE = "data"
 
 
 class Sites(NamedTuple):
@@ -132,3 +133,29 @@ def guide_fns(guide, params, draw: Draw, data, subset, latents, root, sites) -> 
 def _NO_KEY():  # noqa: N802
     """A key for traces in which every random site is substituted."""
     return jax.random.key(0)
+
+
+def latent_sites(trace: dict) -> dict:
+    """Sample sites without an observation."""
+    return {
+        name: site
+        for name, site in trace.items()
+        if site["type"] == "sample" and not site["is_observed"]
+    }
+
+
+def in_plate(site: dict) -> bool:
+    """Whether a site stands in the data plate."""
+    return any(frame.name == PLATE for frame in site["cond_indep_stack"])
+
+
+def sites_of(latents: dict) -> Sites:
+    """Sort latent sites into those of rows and global ones."""
+    local = [name for name, site in latents.items() if in_plate(site)]
+    if not local:
+        raise ValueError(
+            "guide: expected a latent site inside `with data.plate():`, got "
+            f"{', '.join(latents) or 'no latent site'}"
+        )
+    shared = tuple(name for name in latents if name not in local)
+    return Sites(local[0], tuple(local[1:]), shared)

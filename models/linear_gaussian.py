@@ -24,7 +24,7 @@ LOG_2PI = math.log(2 * math.pi)
 
 
 @pytree_dataclass()
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, eq=False)
 class LinearGaussian:
     """x_s = W_s z + b_s + σ ε; a `model(data, subset=None)` and its exact answers.
 

@@ -1,0 +1,90 @@
+"""What `fit` returns: model, guide and parameters, with the functions that use them."""
+
+import dataclasses
+from collections.abc import Callable
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import Array, Float, Key
+from numpyro.infer import SVI
+from numpyro.infer.svi import SVIState
+
+from consilience.datasets.data import MultimodalData
+from consilience.inference.datatree import to_datatree
+from consilience.inference.likelihood import LogLikelihood, log_likelihood
+from consilience.inference.posterior import generate, generate_from_prior, posterior
+
+
+class History(NamedTuple):
+    """Bounds by epoch, in nats a row, in the units that the model was trained in.
+
+    Attributes:
+        bound: mean over the epoch's steps.
+        validation: of the held-out rows; empty without any.
+    """
+
+    bound: Float[np.ndarray, " epochs"]
+    validation: Float[np.ndarray, " epochs"]
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Fitted:
+    """A trained model and guide. Methods pass their arguments to the pure functions.
+
+    Attributes:
+        svi: model, guide, optimiser and bound.
+        state: the last state; `svi.update(state, data)` goes on from it.
+        history: the bound by epoch.
+    """
+
+    svi: SVI
+    state: SVIState
+    history: History
+
+    @property
+    def model(self) -> Callable:
+        """p(x, z)."""
+        return self.svi.model
+
+    @property
+    def guide(self) -> Callable:
+        """q(z | x_S)."""
+        return self.svi.guide
+
+    @property
+    def params(self) -> dict:
+        """Trained parameters of model and guide, constrained, by site."""
+        return self.svi.get_params(self.state)
+
+    def log_likelihood(
+        self, rng_key: Key[Array, ""], data: MultimodalData, subset=None, **settings
+    ) -> LogLikelihood:
+        """See `consilience.inference.log_likelihood`."""
+        programs = (self.model, self.guide, self.params)
+        return log_likelihood(rng_key, *programs, data, subset, **settings)
+
+    def posterior(
+        self, rng_key: Key[Array, ""], data: MultimodalData, subset=None, **settings
+    ) -> dict[str, Array]:
+        """See `consilience.inference.posterior`."""
+        return posterior(rng_key, self.guide, self.params, data, subset, **settings)
+
+    def generate(
+        self, rng_key: Key[Array, ""], data: MultimodalData, subset=None, **settings
+    ) -> dict[str, Array]:
+        """See `consilience.inference.generate`."""
+        programs = (self.model, self.guide, self.params)
+        return generate(rng_key, *programs, data, subset, **settings)
+
+    def generate_from_prior(
+        self, rng_key: Key[Array, ""], data: MultimodalData, **settings
+    ) -> dict[str, Array]:
+        """See `consilience.inference.generate_from_prior`."""
+        return generate_from_prior(rng_key, self.model, self.params, data, **settings)
+
+    def to_datatree(
+        self, rng_key: Key[Array, ""], data: MultimodalData, subset=None, **settings
+    ):
+        """See `consilience.inference.to_datatree`."""
+        programs = (self.model, self.guide, self.params)
+        return to_datatree(rng_key, *programs, data, subset, **settings)

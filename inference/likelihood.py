@@ -1,0 +1,161 @@
+"""Importance-sampled log-likelihoods with their diagnostics."""
+
+from collections.abc import Callable
+from functools import partial
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jax import lax
+from jax.nn import logsumexp
+from jaxtyping import Array, Bool, Float, Key
+
+from consilience.datasets.data import MultimodalData
+from consilience.inference import programs
+from consilience.inference.chunks import check_positive, over_rows
+from consilience.inference.contract import inspect
+from consilience.inference.pareto import pareto_k, tail_size
+
+
+class LogLikelihood(NamedTuple):
+    """An importance-sampled log-likelihood, per row.
+
+    Attributes:
+        value: log p̂(x_S) in nats, over the units of the unscaled data. p̂ is unbiased,
+            its logarithm is biased downwards by about standard_error² / 2.
+        standard_error: of `value`, by the delta method.
+        effective_sample_size: (Σ w)² / Σ w², between 1 and K.
+        pareto_k: k̂ of the weights' tail; above 0.7 `value` is not to be trusted.
+    """
+
+    value: Float[Array, " rows"]
+    standard_error: Float[Array, " rows"]
+    effective_sample_size: Float[Array, " rows"]
+    pareto_k: Float[Array, " rows"]
+
+
+def log_likelihood(
+    rng_key: Key[Array, ""],
+    model: Callable,
+    guide: Callable,
+    params: dict,
+    data: MultimodalData,
+    subset: Bool[Array, "rows modalities"] | None = None,
+    *,
+    num_samples: int = 1000,
+    chunk_size: int = 500,
+    samples_at_once: int = 100,
+) -> LogLikelihood:
+    """log p(x_S) ≈ log 1/K Σ_k p(x_S, z^k) / q(z^k | x_S) (Hirt et al. 2024, appendix I).
+
+    For any subset and for incomplete rows. log p(x_T | x_S) is the difference of the
+    values of S ∪ T and S. A row whose S is empty has log-likelihood 0. Global latents are
+    drawn from the guide and stay unweighted: then it is the posterior predictive density.
+
+    Args:
+        rng_key: random key.
+        model: p(x, z), `model(data, subset=None)`.
+        guide: q(z | x_S), `guide(data, subset=None)`.
+        params: trained parameters of both.
+        data: N rows.
+        subset: `[N, M]`, what to take the likelihood of; None means all that is present.
+        num_samples: K.
+        chunk_size: rows at once. Memory goes with chunk_size · samples_at_once.
+        samples_at_once: samples at once; the last ones may be fewer.
+    """
+    check_positive(
+        num_samples=num_samples, chunk_size=chunk_size, samples_at_once=samples_at_once
+    )
+    inspect(model, guide, params, data)
+    blocks, rest = divmod(num_samples, samples_at_once)
+    sizes = (blocks, samples_at_once, rest)
+
+    def work(key, rows, members):
+        return _rows(key, model, guide, params, rows, members, sizes)
+
+    result = over_rows(work, rng_key, data, subset, chunk_size)
+    jacobian = data.log_jacobian(None if subset is None else data.subset(subset))
+    return result._replace(value=result.value + jacobian)
+
+
+class _Running(NamedTuple):
+    """What is kept of all weights so far."""
+
+    log_sum: Float[Array, " rows"]  # log Σ w
+    log_square: Float[Array, " rows"]  # log Σ w²
+    largest: Float[Array, "tail rows"]  # of log w
+
+
+@partial(jax.jit, static_argnames=("model", "guide", "sizes"))
+def _rows(rng_key, model, guide, params, data, subset, sizes) -> LogLikelihood:
+    blocks, block, rest = sizes
+    num_samples = blocks * block + rest
+    weigh = weigher(rng_key, model, guide, params, data, subset)
+    keep = min(tail_size(num_samples) + 1, num_samples)
+    nothing = jnp.full(data.size, -jnp.inf)
+    running = _Running(nothing, nothing, jnp.full((keep, data.size), -jnp.inf))
+
+    def step(running, key, size=block):
+        log_w = jax.vmap(weigh)(jax.random.split(key, size))
+        return _update(running, log_w), None
+
+    keys = jax.random.split(rng_key, blocks + 1)
+    running, _ = lax.scan(step, running, keys[:blocks])
+    if rest:
+        running, _ = step(running, keys[blocks], rest)
+    return _summary(running, num_samples)
+
+
+def _update(running: _Running, log_w: Float[Array, "samples rows"]) -> _Running:
+    both = jnp.concatenate([running.largest, log_w])
+    return _Running(
+        jnp.logaddexp(running.log_sum, logsumexp(log_w, 0)),
+        jnp.logaddexp(running.log_square, logsumexp(2 * log_w, 0)),
+        lax.top_k(both.T, len(running.largest))[0].T,
+    )
+
+
+def _summary(running: _Running, num_samples: int) -> LogLikelihood:
+    effective = jnp.exp(2 * running.log_sum - running.log_square)
+    effective = jnp.clip(effective, 1.0, num_samples)  # beyond: rounding
+    return LogLikelihood(
+        value=running.log_sum - jnp.log(num_samples),
+        standard_error=jnp.sqrt(jnp.maximum(1 / effective - 1 / num_samples, 0.0)),
+        effective_sample_size=effective,
+        pareto_k=pareto_k(running.largest, num_samples),
+    )
+
+
+def weigher(rng_key, model, guide, params, data, subset) -> Callable:
+    """A function from a key to log p(x_S, z) − log q(z | x_S) `[N]` of one draw.
+
+    Features are computed here, once for all draws.
+    """
+    sample = sampler(rng_key, guide, params, data, subset)
+
+    def weigh(key):
+        key_guide, key_model = jax.random.split(key)
+        latents, shared, log_q = sample(key_guide)
+        trace = programs.run(model, params, key_model, latents | shared, data, subset)
+        sites = [trace[name] for name in (*latents, *data.names)]
+        log_p = sum(site["fn"].log_prob(site["value"]) for site in sites)
+        return jnp.where(subset.any(-1), log_p - log_q, 0.0)
+
+    return weigh
+
+
+def sampler(rng_key, guide, params, data, subset) -> Callable:
+    """A function from a key to one draw: latents of rows, global ones, log q `[N]`."""
+    first = programs.run(guide, params, rng_key, {}, data, subset)
+    sites = programs.sites_of(programs.latent_sites(first))
+    features = programs.features(first)
+    given = {} if features is None else {programs.FEATURES: features}
+
+    def sample(key):
+        trace = programs.run(guide, params, key, given, data, subset)
+        latents = {name: trace[name]["value"] for name in sites.local}
+        shared = {name: trace[name]["value"] for name in sites.shared}
+        log_q = sum(trace[name]["fn"].log_prob(latents[name]) for name in latents)
+        return latents, shared, log_q
+
+    return sample

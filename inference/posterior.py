@@ -1,0 +1,151 @@
+"""Draws from q(z | x_S) and what they generate."""
+
+from collections.abc import Callable
+from functools import partial
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Key, Shaped
+
+from consilience.datasets.data import MultimodalData
+from consilience.inference import programs
+from consilience.inference.chunks import check_positive, over_rows
+from consilience.inference.contract import require_data
+from consilience.inference.likelihood import sampler
+
+
+def posterior(
+    rng_key: Key[Array, ""],
+    guide: Callable,
+    params: dict,
+    data: MultimodalData,
+    subset: Bool[Array, "rows modalities"] | None = None,
+    *,
+    num_samples: int = 1000,
+    chunk_size: int = 1000,
+) -> dict[str, Shaped[Array, "samples rows ..."]]:
+    """Draw from q(z | x_S) for each row.
+
+    Args:
+        rng_key: random key.
+        guide: `guide(data, subset=None)`.
+        params: its trained parameters.
+        data: N rows.
+        subset: `[N, M]`, what to condition on; None means all that is present.
+        num_samples: draws a row.
+        chunk_size: rows at once.
+
+    Returns:
+        by latent site of rows, `[num_samples, N, ...]`.
+    """
+    require_data(data)
+    check_positive(num_samples=num_samples, chunk_size=chunk_size)
+
+    def work(key, rows, members):
+        return _draws(key, guide, params, rows, members, num_samples)
+
+    return over_rows(work, rng_key, data, subset, chunk_size, axis=1)
+
+
+@partial(jax.jit, static_argnames=("guide", "num_samples"))
+def _draws(rng_key, guide, params, data, subset, num_samples):
+    sample = sampler(rng_key, guide, params, data, subset)
+    return jax.vmap(lambda key: sample(key)[0])(jax.random.split(rng_key, num_samples))
+
+
+def generate(
+    rng_key: Key[Array, ""],
+    model: Callable,
+    guide: Callable,
+    params: dict,
+    data: MultimodalData,
+    subset: Bool[Array, "rows modalities"] | None = None,
+    *,
+    num_samples: int = 1,
+    mean: bool = False,
+    chunk_size: int = 1000,
+) -> dict[str, Shaped[Array, "samples rows ..."]]:
+    """Complete rows: x̂_t ~ p(x_t | z), z ~ q(z | x_S), for every modality t.
+
+    Args:
+        rng_key: random key.
+        model: p(x, z).
+        guide: q(z | x_S).
+        params: trained parameters of both.
+        data: N rows.
+        subset: `[N, M]`, what to condition on; None means all that is present.
+        num_samples: draws a row.
+        mean: give E[x_t | z] of each draw of z in place of a draw of x_t.
+        chunk_size: rows at once.
+
+    Returns:
+        by modality, `[num_samples, N, *event]`, in the units of the unscaled data.
+
+    Raises:
+        ValueError: a mean is asked for of a modality whose likelihood has none.
+    """
+    require_data(data)
+    check_positive(num_samples=num_samples, chunk_size=chunk_size)
+
+    def work(key, rows, members):
+        return _completions(key, model, guide, params, rows, members, num_samples, mean)
+
+    generated = over_rows(work, rng_key, data, subset, chunk_size, axis=1)
+    return data.unstandardize(_with_means(generated) if mean else generated)
+
+
+@partial(jax.jit, static_argnames=("model", "guide", "num_samples", "mean"))
+def _completions(rng_key, model, guide, params, data, subset, num_samples, mean):
+    sample = sampler(rng_key, guide, params, data, subset)
+
+    def one(key):
+        key_guide, key_model = jax.random.split(key)
+        latents, shared, _ = sample(key_guide)
+        return _outputs(key_model, model, params, latents | shared, data, mean)
+
+    return jax.vmap(one)(jax.random.split(rng_key, num_samples))
+
+
+def generate_from_prior(
+    rng_key: Key[Array, ""],
+    model: Callable,
+    params: dict,
+    data: MultimodalData,
+    *,
+    num_samples: int = 1,
+    mean: bool = False,
+) -> dict[str, Shaped[Array, "samples rows ..."]]:
+    """Generate all modalities from z ~ p(z), with the shapes and covariates of `data`.
+
+    Arguments and result: as in `generate`; nothing of the values of `data` is used.
+    """
+    require_data(data)
+    check_positive(num_samples=num_samples)
+    generated = _unconditional(rng_key, model, params, data.bare(), num_samples, mean)
+    return data.unstandardize(_with_means(generated) if mean else generated)
+
+
+@partial(jax.jit, static_argnames=("model", "num_samples", "mean"))
+def _unconditional(rng_key, model, params, data, num_samples, mean):
+    def one(key):
+        return _outputs(key, model, params, {}, data, mean)
+
+    return jax.vmap(one)(jax.random.split(rng_key, num_samples))
+
+
+def _outputs(rng_key, model, params, latents, data, mean: bool) -> dict:
+    """One draw, or the mean, of every modality given the latents."""
+    trace = programs.run(model, params, rng_key, latents, data.without_values())
+    if mean:
+        return {name: trace[name]["fn"].mean for name in data.names}
+    return {name: trace[name]["value"] for name in data.names}
+
+
+def _with_means(generated: dict) -> dict:
+    for name, value in generated.items():
+        if bool(jnp.isnan(value).all()):
+            raise ValueError(
+                f"mean: modality {name!r}: its likelihood has no mean (categories have "
+                "none); expected mean=False"
+            )
+    return generated

@@ -1,0 +1,147 @@
+"""Training: epochs on the device, minibatches, a validation bound."""
+
+import math
+from functools import partial
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import lax
+from jaxtyping import Array, Float, Int, Key
+from numpyro.infer import SVI
+from numpyro.infer.svi import SVIState
+from tqdm import tqdm
+
+from consilience.datasets.data import MultimodalData
+from consilience.inference.chunks import check_positive
+from consilience.inference.contract import inspect, require_data
+from consilience.inference.fitted import Fitted, History
+
+
+def fit(
+    rng_key: Key[Array, ""],
+    svi: SVI,
+    data: MultimodalData,
+    *,
+    num_epochs: int,
+    batch_size: int = 256,
+    validation: MultimodalData | None = None,
+    progress: bool = True,
+) -> Fitted:
+    """Train with `svi.update` over shuffled minibatches, one epoch a device program.
+
+    Each epoch is a permutation of all rows; its last batch is filled from the next
+    epoch's permutation, so that every batch is full and its scale exact. The order is a
+    function of key and epoch alone: same key, same machine, same bits.
+
+    Args:
+        rng_key: random key of parameters, order and noise.
+        svi: NumPyro's SVI of model, guide, optimiser and bound.
+        data: training rows.
+        num_epochs: passes over `data`.
+        batch_size: rows a step; all of them if there are fewer.
+        validation: held-out rows, whose bound is measured after each epoch with one
+            fixed key.
+        progress: show a progress bar.
+
+    Raises:
+        TypeError: `data` is no `MultimodalData`.
+        ValueError: a count is not positive; `validation` has other modalities.
+        FloatingPointError: the bound of an epoch is not finite.
+    """
+    check_positive(num_epochs=num_epochs, batch_size=batch_size)
+    _check_data(data, validation)
+    key_init, key_order, key_validation = jax.random.split(rng_key, 3)
+    data, size = data.bare(), min(batch_size, data.size)
+    state = svi.init(key_init, data.batch(jnp.arange(size)))
+    inspect(svi.model, svi.guide, svi.get_params(state), data)
+    bounds, validated = [], []
+    with tqdm(range(num_epochs), disable=not progress, unit="epoch") as bar:
+        for epoch in bar:
+            state, bound = _epoch(svi, state, data, key_order, epoch, size)
+            bounds.append(_finite(float(bound) / data.size, epoch))
+            shown = {"bound": f"{bounds[-1]:.2f}"}
+            if validation is not None:
+                validated.append(validation_bound(key_validation, svi, state, validation))
+                shown["validation"] = f"{validated[-1]:.2f}"
+            bar.set_postfix(shown)
+    return Fitted(svi, state, History(np.array(bounds), np.array(validated)))
+
+
+@partial(jax.jit, static_argnames=("svi", "size"), donate_argnames="state")
+def _epoch(
+    svi: SVI, state: SVIState, data: MultimodalData, key: Key[Array, ""], epoch, size: int
+) -> tuple[SVIState, Float[Array, ""]]:
+    """One pass over the rows; the mean bound of its steps."""
+
+    def step(state, rows):
+        state, loss = svi.update(state, data.batch(rows))
+        return state, -loss
+
+    state, bounds = lax.scan(step, state, epoch_order(key, epoch, data.size, size))
+    return state, bounds.mean()
+
+
+def epoch_order(
+    rng_key: Key[Array, ""], epoch: int | Array, num_rows: int, batch_size: int
+) -> Int[Array, "steps batch"]:
+    """Row indices of an epoch's batches; the last is filled from the next permutation."""
+    steps = math.ceil(num_rows / batch_size)
+    now, following = (
+        jax.random.permutation(jax.random.fold_in(rng_key, epoch + i), num_rows)
+        for i in (0, 1)
+    )
+    order = jnp.concatenate([now, following])
+    return order[: steps * batch_size].reshape(steps, batch_size)
+
+
+def validation_bound(
+    rng_key: Key[Array, ""],
+    svi: SVI,
+    state: SVIState,
+    data: MultimodalData,
+    *,
+    chunk_size: int = 2000,
+) -> float:
+    """The bound per row over `data` in nats, in the units that the model was trained in.
+
+    Global latents are counted with each chunk of rows in proportion to its size.
+    """
+    params, total = svi.get_params(state), 0.0
+    for start in range(0, data.size, chunk_size):
+        index = np.arange(start, min(start + chunk_size, data.size))
+        key = jax.random.fold_in(rng_key, start)
+        rows = data.batch(index)  # scaled up to all rows, hence a mean of the chunks
+        total += len(index) / data.size * float(_bound(svi, key, params, rows))
+    return total / data.size
+
+
+@partial(jax.jit, static_argnames="svi")
+def _bound(svi, rng_key, params, data) -> Float[Array, ""]:
+    return -svi.loss.loss(rng_key, params, svi.model, svi.guide, data)
+
+
+def _check_data(data: MultimodalData, validation: MultimodalData | None) -> None:
+    require_data(data)
+    if validation is None:
+        return
+    require_data(validation)
+    for field in ("names", "event_shapes"):
+        ours, theirs = getattr(data, field), getattr(validation, field)
+        if ours != theirs:
+            raise ValueError(f"validation: expected {field} {ours}, got {theirs}")
+    if (data.standardization is None) != (validation.standardization is None):
+        raise ValueError(
+            "validation: expected the training rows' standardisation; use "
+            "validation.standardize(like=train)"
+        )
+
+
+def _finite(bound: float, epoch: int) -> float:
+    if not math.isfinite(bound):
+        raise FloatingPointError(
+            f"fit: the bound of epoch {epoch} is {bound}; expected a finite number. A "
+            "smaller learning rate, standardised data or a larger min_scale usually help"
+        )
+    return bound
+

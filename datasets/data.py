@@ -255,9 +255,13 @@ class MultimodalData:
         partial = {name for part in parts for name in part.entries}
         return dataclasses.replace(
             first,
-            values={n: jnp.concatenate([p.values[n] for p in parts]) for n in first.values},
+            values={
+                n: jnp.concatenate([p.values[n] for p in parts]) for n in first.values
+            },
             present=jnp.concatenate([p.present for p in parts]),
-            entries={n: jnp.concatenate([p.observed(n) for p in parts]) for n in partial},
+            entries={
+                n: jnp.concatenate([p.observed(n) for p in parts]) for n in partial
+            },
             covariates={
                 n: jnp.concatenate([p.covariates[n] for p in parts])
                 for n in first.covariates

@@ -35,8 +35,10 @@ def quadrants_and_word() -> MultimodalData:
 
 def assemble(quadrants: dict[str, np.ndarray]) -> np.ndarray:
     """Join quadrants `[..., 16]` by name into images `[..., 8, 8]`."""
-    square = {n: np.asarray(quadrants[n]).reshape(*np.shape(quadrants[n])[:-1], 4, 4)
-              for n in QUADRANTS}
+    square = {
+        n: np.asarray(quadrants[n]).reshape(*np.shape(quadrants[n])[:-1], 4, 4)
+        for n in QUADRANTS
+    }
     upper = np.concatenate([square["upper_left"], square["upper_right"]], -1)
     lower = np.concatenate([square["lower_left"], square["lower_right"]], -1)
     return np.concatenate([upper, lower], -2)

@@ -25,7 +25,9 @@ class _Labels(NamedTuple):
             return self.row(n)
         if self.columns and len(column) == 1:
             return f"{self.row(n)}, column {column[0]} ({self.columns[column[0]]!r})"
-        return f"{self.row(n)}, column {column[0] if len(column) == 1 else tuple(column)}"
+        return (
+            f"{self.row(n)}, column {column[0] if len(column) == 1 else tuple(column)}"
+        )
 
 
 def validate(
@@ -83,7 +85,9 @@ def _named(values) -> dict:
                 "another name for this modality"
             )
         if names.count(name) > 1:
-            raise ValueError(f"values: modality {name!r} was given twice, expected once")
+            raise ValueError(
+                f"values: modality {name!r} was given twice, expected once"
+            )
     return dict(pairs)
 
 
@@ -144,7 +148,9 @@ def _numbers(argument: str, value, size: int) -> np.ndarray:
 
 
 def _observed(name: str, value, entries, array: np.ndarray) -> np.ndarray:
-    observed = ~np.isnan(array) if array.dtype.kind == "f" else np.ones(array.shape, bool)
+    observed = (
+        ~np.isnan(array) if array.dtype.kind == "f" else np.ones(array.shape, bool)
+    )
     if np.ma.isMaskedArray(value):
         observed &= ~np.ma.getmaskarray(value)
     if entries is not None:
@@ -168,7 +174,9 @@ def _present(given, observed: dict, size: int) -> np.ndarray:
         return np.stack(list(any_entry.values()), -1)
     if isinstance(given, Mapping):
         _known("present", given, names)
-        columns = {n: _booleans(f"present[{n!r}]", c, (size,)) for n, c in given.items()}
+        columns = {
+            n: _booleans(f"present[{n!r}]", c, (size,)) for n, c in given.items()
+        }
         return np.stack([columns.get(n, any_entry[n]) for n in names], -1)
     return _booleans("present", given, (size, len(names))).copy()
 
@@ -251,7 +259,9 @@ def _covariates(covariates: Mapping, names: tuple[str, ...], size: int) -> dict:
 def check_standardize(data, names, like) -> None:
     """Refuse a standardisation that would be wrong."""
     if data.standardization is not None:
-        raise ValueError("standardize: expected unscaled data, but they are scaled already")
+        raise ValueError(
+            "standardize: expected unscaled data, but they are scaled already"
+        )
     if like is not None and names is not None:
         raise ValueError("standardize: expected `names` or `like`, got both")
     if like is not None and like.standardization is None:
@@ -282,7 +292,9 @@ def check_alike(parts: Sequence) -> None:
                 f"{sorted(part.covariates)}"
             )
         if not _same_scaling(first.standardization, part.standardization):
-            raise ValueError("parts: expected one and the same standardisation, got two")
+            raise ValueError(
+                "parts: expected one and the same standardisation, got two"
+            )
 
 
 def _same_scaling(a, b) -> bool:

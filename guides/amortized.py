@@ -62,7 +62,7 @@ def amortized_guide(
 def encode(
     data: MultimodalData, encoder_of: Callable, num_features: int
 ) -> Float[Array, "rows modalities features"]:
-    """h `[N, M, F]`: the features of every modality, each from its own encoder."""
+    """H `[N, M, F]`: the features of every modality, each from its own encoder."""
     features = []
     for name in data.names:
         x = encoder_input(data, name)

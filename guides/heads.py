@@ -20,13 +20,17 @@ class NormalHead:
 
     def __post_init__(self):
         if not self.min_scale > 0:
-            raise ValueError(f"min_scale: expected a positive number, got {self.min_scale}")
+            raise ValueError(
+                f"min_scale: expected a positive number, got {self.min_scale}"
+            )
 
     def num_parameters(self, latent_dim: int) -> int:
         """Numbers that the aggregation must give: mean and log-scale."""
         return 2 * latent_dim
 
-    def __call__(self, parameters: Float[Array, "rows parameters"]) -> dist.Distribution:
+    def __call__(
+        self, parameters: Float[Array, "rows parameters"]
+    ) -> dist.Distribution:
         loc, log_scale = jnp.split(parameters, 2, -1)
         return dist.Normal(loc, self.min_scale + jnp.exp(log_scale)).to_event(1)
 

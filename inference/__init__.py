@@ -12,8 +12,8 @@ from consilience.inference.subsets import (
     Fixed,
     Hierarchical,
     Independent,
-    Unimodal,
     UniformNonEmpty,
+    Unimodal,
 )
 from consilience.inference.training import fit, validation_bound
 
@@ -33,8 +33,8 @@ __all__ = [
     "MultimodalELBO",
     "Pathwise",
     "Terms",
-    "Unimodal",
     "UniformNonEmpty",
+    "Unimodal",
     "Views",
     "fit",
     "generate",

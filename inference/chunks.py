@@ -10,7 +10,12 @@ from consilience.datasets.data import MultimodalData
 
 
 def over_rows(
-    work: Callable, rng_key, data: MultimodalData, subset, chunk_size: int, axis: int = 0
+    work: Callable,
+    rng_key,
+    data: MultimodalData,
+    subset,
+    chunk_size: int,
+    axis: int = 0,
 ):
     """Apply `work(rng_key, data, subset)` to pieces of `chunk_size` rows and join them.
 

@@ -27,7 +27,9 @@ def inspect(
     def abstract(key):
         guide_trace = run(guide, params, key, {}, data, data.present)
         sites = _guide_sites(guide_trace, data)
-        latents = {name: guide_trace[name]["value"] for name in sites.local + sites.shared}
+        latents = {
+            name: guide_trace[name]["value"] for name in sites.local + sites.shared
+        }
         model_trace = run(model, params, key, latents, data)
         _check_model(model_trace, sites, data)
         found.append(sites)

@@ -123,7 +123,9 @@ def _with_chain(arrays: Mapping[str, Array]) -> dict[str, np.ndarray]:
 
 
 def _dims(data: MultimodalData, latents: Mapping[str, np.ndarray]) -> dict:
-    dims = {name: ["datapoint", *_axes(name, x.ndim - 2)] for name, x in latents.items()}
+    dims = {
+        name: ["datapoint", *_axes(name, x.ndim - 2)] for name, x in latents.items()
+    }
     for name, shape in zip(data.names, data.event_shapes, strict=True):
         dims[name] = ["datapoint", *_axes(name, len(shape))]
     for name, value in data.covariates.items():

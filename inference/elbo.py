@@ -137,7 +137,9 @@ class MultimodalELBO(ELBO):
 
         def view(subset, latents, root):
             live = fns(params, draw, subset, latents, root)
-            stopped = fns(programs.stop(params), held, subset, latents, programs.stop(root))
+            stopped = fns(
+                programs.stop(params), held, subset, latents, programs.stop(root)
+            )
             given = {**latents, **draw.shared}
             trace = programs.run(model, params, rng_key, given, data)
             log_x = [trace[n]["fn"].log_prob(trace[n]["value"]) for n in data.names]
@@ -173,7 +175,9 @@ class MultimodalELBO(ELBO):
     def _kl(self, live: dict, stopped: dict, other: dict, values: dict):
         """Σ over sites of the estimator's KL(live ‖ other)."""
         return sum(
-            self.estimator.kl(name, live[name], stopped[name], other[name], values[name])
+            self.estimator.kl(
+                name, live[name], stopped[name], other[name], values[name]
+            )
             for name in live
         )
 

@@ -5,13 +5,14 @@ is q as it is, `stopped` is q with its variational parameters under stop-gradien
 """
 
 import dataclasses
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpyro.distributions as dist
 from jaxtyping import Array, Float
 from numpyro.distributions.kl import kl_divergence
 
 
+@runtime_checkable
 class Estimator(Protocol):
     """The role of an estimator."""
 
@@ -37,11 +38,11 @@ class Pathwise:
 
 @dataclasses.dataclass(frozen=True)
 class STL:
-    """Sticking the landing: the score of the sampling density is dropped.
+    r"""Sticking the landing: the score of the sampling density is dropped.
 
     Unbiased in the gradient, and free of noise where q is the exact posterior (Roeder et
     al. 2017; Hirt et al. 2024, appendix H). The density of a learned conditional prior,
-    q(z | x_S) in L_\\S, keeps its full gradient.
+    q(z | x_S) in L_\S, keeps its full gradient.
     """
 
     def kl(self, site, live, stopped, other, value) -> Float[Array, "*rows"]:

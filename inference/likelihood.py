@@ -46,7 +46,7 @@ def log_likelihood(
     chunk_size: int = 500,
     samples_at_once: int = 100,
 ) -> LogLikelihood:
-    """log p(x_S) ≈ log 1/K Σ_k p(x_S, z^k) / q(z^k | x_S) (Hirt et al. 2024, appendix I).
+    """Log p(x_S) ≈ log 1/K Σ_k p(x_S, z^k) / q(z^k | x_S) (Hirt et al. 2024, appendix I).
 
     For any subset and for incomplete rows. log p(x_T | x_S) is the difference of the
     values of S ∪ T and S. A row whose S is empty has log-likelihood 0. Global latents are

@@ -62,7 +62,9 @@ def fit(
             bounds.append(_finite(float(bound) / data.size, epoch))
             shown = {"bound": f"{bounds[-1]:.2f}"}
             if validation is not None:
-                validated.append(validation_bound(key_validation, svi, state, validation))
+                validated.append(
+                    validation_bound(key_validation, svi, state, validation)
+                )
                 shown["validation"] = f"{validated[-1]:.2f}"
             bar.set_postfix(shown)
     return Fitted(svi, state, History(np.array(bounds), np.array(validated)))
@@ -70,7 +72,12 @@ def fit(
 
 @partial(jax.jit, static_argnames=("svi", "size"), donate_argnames="state")
 def _epoch(
-    svi: SVI, state: SVIState, data: MultimodalData, key: Key[Array, ""], epoch, size: int
+    svi: SVI,
+    state: SVIState,
+    data: MultimodalData,
+    key: Key[Array, ""],
+    epoch,
+    size: int,
 ) -> tuple[SVIState, Float[Array, ""]]:
     """One pass over the rows; the mean bound of its steps."""
 
@@ -144,4 +151,3 @@ def _finite(bound: float, epoch: int) -> float:
             "smaller learning rate, standardised data or a larger min_scale usually help"
         )
     return bound
-

@@ -34,7 +34,9 @@ class MLPDecoder(nnx.Module):
 class LinearDecoder(nnx.Module):
     """An affine map."""
 
-    def __init__(self, latent_dim: int, event_shape: tuple[int, ...], *, rngs: nnx.Rngs):
+    def __init__(
+        self, latent_dim: int, event_shape: tuple[int, ...], *, rngs: nnx.Rngs
+    ):
         self.linear = nnx.Linear(latent_dim, math.prod(event_shape), rngs=rngs)
         self.event_shape = event_shape
 

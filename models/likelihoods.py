@@ -89,7 +89,9 @@ class HeteroscedasticNormalLikelihood:
 
     def __post_init__(self):
         if not self.min_scale > 0:
-            raise ValueError(f"min_scale: expected a positive number, got {self.min_scale}")
+            raise ValueError(
+                f"min_scale: expected a positive number, got {self.min_scale}"
+            )
 
     def num_outputs(self, event_shape: tuple[int, ...]) -> int:
         """Mean and raw standard deviation."""

@@ -64,20 +64,20 @@ class LinearGaussian:
         Missing entries are left out. `subset` None means all that is present.
         """
         W, residual, _ = self._stack(data, subset)
-        K = self._K(data, subset)
+        K = self._gram(data, subset)
         loc = jnp.linalg.solve(K, (residual @ W)[..., None])[..., 0]
         return dist.MultivariateNormal(loc, precision_matrix=K / self.scale**2)
 
     def log_likelihood(
         self, data: MultimodalData, subset: Bool[Array, "rows modalities"] | None = None
     ) -> Float[Array, " rows"]:
-        """log p(x_S) of each row in nats, over the units of the unscaled data.
+        """Log p(x_S) of each row in nats, over the units of the unscaled data.
 
         By the matrix determinant lemma and Woodbury's identity with r = m (x − b):
         −½ [ |r|²/σ² − rᵀW K⁻¹ Wᵀr/σ² + log det K + (|m| − D) log σ² + |m| log 2π ].
         """
         W, r, m = self._stack(data, subset)
-        L = jnp.linalg.cholesky(self._K(data, subset))
+        L = jnp.linalg.cholesky(self._gram(data, subset))
         a = r @ W
         solved = jax.vmap(lambda L, a: cho_solve((L, True), a))(L, a)
         square = ((r**2).sum(-1) - (a * solved).sum(-1)) / self.scale**2
@@ -150,7 +150,7 @@ class LinearGaussian:
         m = counted(data, subset)
         return W, jnp.where(m, x - b, 0.0), m
 
-    def _K(self, data, subset) -> Float[Array, "rows latent latent"]:
+    def _gram(self, data, subset) -> Float[Array, "rows latent latent"]:
         W, _, m = self._stack(data, subset)
         identity = self.scale**2 * jnp.eye(self.latent_dim)
         return jnp.einsum("np,pd,pe->nde", m.astype(W.dtype), W, W) + identity
@@ -159,7 +159,7 @@ class LinearGaussian:
 def counted(
     data: MultimodalData, subset: Bool[Array, "rows modalities"] | None = None
 ) -> Bool[Array, "rows features"]:
-    """m `[N, P]`: the features of all modalities, side by side, that count."""
+    """M `[N, P]`: the features of all modalities, side by side, that count."""
     subset = data.subset(subset)
     columns = [data.observed(n) & subset[:, [i]] for i, n in enumerate(data.names)]
     return jnp.concatenate(columns, -1)

@@ -37,7 +37,9 @@ def maximum_likelihood(
     """
     for name, shape in zip(data.names, data.event_shapes, strict=True):
         if len(shape) != 1:
-            raise ValueError(f"modality {name!r}: expected vectors, got events of {shape}")
+            raise ValueError(
+                f"modality {name!r}: expected vectors, got events of {shape}"
+            )
     x = np.concatenate([np.asarray(data.filled(n), float) for n in data.names], -1)
     m = np.asarray(counted(data))
     if latent_dim < 1 or (scale is None and latent_dim >= x.shape[1]):
@@ -47,7 +49,9 @@ def maximum_likelihood(
         )
     if m.all():
         return _model(data, *_closed_form(x, latent_dim, scale))
-    return _expectation_maximization(data, x, m, latent_dim, scale, tolerance, max_steps)
+    return _expectation_maximization(
+        data, x, m, latent_dim, scale, tolerance, max_steps
+    )
 
 
 def _closed_form(x: np.ndarray, latent_dim: int, scale: float | None):

@@ -41,7 +41,7 @@ def _to_default_precision(x: jax.Array) -> jax.Array:
     return x.astype(jnp.result_type(float)) if floating else x
 
 
-def _refuse_mutable_state(name: str, state: nnx.State) -> None:
+def _refuse_mutable_state(name: str, state) -> None:
     for path, variable in nnx.to_flat_state(state):
         if not issubclass(variable.type, nnx.Param):
             where = ".".join(map(str, path))

@@ -1,6 +1,7 @@
 """The multi-layer perceptron that encoders, decoders and aggregations are made of."""
 
 from collections.abc import Callable, Sequence
+from itertools import pairwise
 
 from flax import nnx
 from jaxtyping import Array, Float
@@ -19,8 +20,9 @@ class MLP(nnx.Module):
         rngs: nnx.Rngs,
     ):
         widths = [in_features, *hidden, out_features]
-        pairs = zip(widths[:-1], widths[1:], strict=True)
-        self.layers = nnx.List([nnx.Linear(i, o, rngs=rngs) for i, o in pairs])
+        self.layers = nnx.List(
+            [nnx.Linear(i, o, rngs=rngs) for i, o in pairwise(widths)]
+        )
         self.activation = activation
 
     def __call__(self, x: Float[Array, "*batch in"]) -> Float[Array, "*batch out"]:

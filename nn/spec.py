@@ -1,12 +1,9 @@
 """Settings that hold for every modality, or differ by name."""
 
 from collections.abc import Callable, Mapping
-from typing import TypeVar
-
-T = TypeVar("T")
 
 
-def per_modality(
+def per_modality[T](
     argument: str, given: T | Mapping[str, T]
 ) -> Callable[[str, tuple[str, ...]], T]:
     """Turn one setting, or a mapping from modality to setting, into a look-up.

@@ -12,4 +12,4 @@ from consilience.nn import *  # noqa: F403
 from consilience.nn import __all__ as _nn
 
 __version__ = "0.1.0"
-__all__ = [*_datasets, *_guides, *_inference, *_models, *_nn]  # noqa: PLE0604
+__all__ = [*_datasets, *_guides, *_inference, *_models, *_nn]

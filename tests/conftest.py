@@ -1,0 +1,44 @@
+"""Strict by default: warnings are errors, shapes and types are checked at run time."""
+
+from pathlib import Path
+
+import jax
+import pytest
+from jaxtyping import install_import_hook
+
+with install_import_hook("consilience", "beartype.beartype"):
+    import consilience  # noqa: F401
+
+SHARED_DATA = Path(__file__).parents[2] / "shared" / "data"
+
+
+@pytest.fixture
+def rng_key():
+    return jax.random.key(20240131)
+
+
+@pytest.fixture
+def strict_ranks():
+    """Rank promotion raises: for tests of our own pure functions."""
+    with jax.numpy_rank_promotion("raise"):
+        yield
+
+
+@pytest.fixture
+def x64():
+    """Double precision inside one test."""
+    with jax.enable_x64(True):
+        yield
+
+
+@pytest.fixture
+def shared_data():
+    """Path of a public data file, or a skip with the reason."""
+
+    def find(name: str) -> Path:
+        path = SHARED_DATA / name
+        if not path.exists():
+            pytest.skip(f"{name} is not at hand (looked beside the repository)")
+        return path
+
+    return find

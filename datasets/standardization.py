@@ -72,5 +72,5 @@ def _moments(
     variance = jnp.where(observed, (x - loc) ** 2, 0.0).sum(0) / count
     scale = jnp.sqrt(variance)
     # A constant column has a variance of rounding errors, not of exactly zero.
-    constant = scale <= 1e-6 * jnp.maximum(1.0, jnp.abs(loc))
+    constant = scale <= 8 * jnp.finfo(scale.dtype).eps * jnp.abs(loc)
     return jax.lax.stop_gradient((loc, jnp.where(constant, 1.0, scale)))

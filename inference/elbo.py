@@ -92,6 +92,15 @@ class MultimodalELBO(ELBO):
         self, rng_key, param_map, model, guide, data, *, beta=None
     ) -> dict:
         """Negative bound, as NumPyro's SVI asks for it."""
+        beta = self.beta if beta is None else beta
+        rows, kl_shared = self.rows(rng_key, param_map, model, guide, data, beta=beta)
+        scale = (data.total or data.size) / data.size
+        return {"loss": beta * kl_shared - scale * rows.sum(), "mutable_state": None}
+
+    def rows(
+        self, rng_key, param_map, model, guide, data, *, beta=None
+    ) -> tuple[Float[Array, " rows"], Float[Array, ""]]:
+        """The bound of each row in nats, unscaled, and the KL of the global latents."""
         sites = inspect(model, guide, param_map, data)
         key_views, key_draws = jax.random.split(rng_key)
         views = self.views(key_views, data.present)
@@ -103,15 +112,12 @@ class MultimodalELBO(ELBO):
             )
             value = self.combine(terms, views, beta)
             counts = (views.weight != 0) & data.present.any(-1)
-            rows = jnp.where(counts, views.weight * value, 0.0).sum()
-            return rows * ((data.total or data.size) / data.size) - beta * kl_shared
+            return jnp.where(counts, views.weight * value, 0.0).sum(0), kl_shared
 
         if self.num_particles == 1:
-            bound = particle(key_draws)
-        else:
-            keys = jax.random.split(key_draws, self.num_particles)
-            bound = jax.vmap(particle)(keys).mean()
-        return {"loss": -bound, "mutable_state": None}
+            return particle(key_draws)
+        keys = jax.random.split(key_draws, self.num_particles)
+        return jax.tree.map(lambda a: a.mean(0), jax.vmap(particle)(keys))
 
     def draw_subset(
         self, rng_key: Key[Array, ""], present: Bool[Array, "rows modalities"]
@@ -174,12 +180,13 @@ class MultimodalELBO(ELBO):
 
     def _kl(self, live: dict, stopped: dict, other: dict, values: dict):
         """Σ over sites of the estimator's KL(live ‖ other)."""
-        return sum(
+        terms = [
             self.estimator.kl(
                 name, live[name], stopped[name], other[name], values[name]
             )
             for name in live
-        )
+        ]
+        return sum(terms, start=jnp.zeros(()))
 
     def _weights(self, data: MultimodalData) -> Float[Array, " modalities"]:
         for name in self.weights:

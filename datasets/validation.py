@@ -14,7 +14,8 @@ class _Labels(NamedTuple):
 
     modality: str
     rows: tuple[str, ...]
-    columns: tuple[str, ...]
+    columns: tuple[str, ...] = ()
+    event_shape: tuple[int, ...] = ()
 
     def row(self, n: int) -> str:
         return f"row {n} ({self.rows[n]!r})" if self.rows else f"row {n}"
@@ -23,11 +24,12 @@ class _Labels(NamedTuple):
         n, *column = (int(i) for i in where)
         if not column:
             return self.row(n)
-        if self.columns and len(column) == 1:
-            return f"{self.row(n)}, column {column[0]} ({self.columns[column[0]]!r})"
-        return (
-            f"{self.row(n)}, column {column[0] if len(column) == 1 else tuple(column)}"
-        )
+        number = column[0] if len(column) == 1 else tuple(column)
+        place = f"{self.row(n)}, column {number}"
+        if not self.columns:
+            return place
+        name = self.columns[np.ravel_multi_index(column, self.event_shape)]
+        return f"{place} ({name!r})"
 
 
 def validate(
@@ -40,25 +42,28 @@ def validate(
     _known("feature_names", feature_names, names)
     size = _num_rows(values)
     rows = _unique_names("row_names", row_names, size)
-    arrays, observed, columns = {}, {}, {}
+    arrays, observed, columns, labels = {}, {}, {}, {}
     for name, value in values.items():
         arrays[name] = _numbers(f"values[{name!r}]", value, size)
         shape = arrays[name].shape
         columns[name] = _columns(name, feature_names, shape)
+        labels[name] = _Labels(name, rows, columns[name], shape[1:])
         observed[name] = _observed(name, value, entries.get(name), arrays[name])
     present = _present(present, observed, size)
     for i, name in enumerate(names):
-        labels = _Labels(name, rows, columns[name])
-        _check_present(labels, present[:, i], observed[name])
+        _check_present(labels[name], present[:, i], observed[name])
         observed[name] &= present[:, i].reshape((-1,) + (1,) * (arrays[name].ndim - 1))
-        _check_finite(labels, arrays[name], observed[name])
+        _check_finite(labels[name], arrays[name], observed[name])
     if not allow_empty_rows:
         _check_empty(present, rows)
     return {
-        "values": {n: _to_jax(f"values[{n!r}]", arrays[n], observed[n]) for n in names},
+        "values": {
+            n: _to_jax(f"values[{n!r}]", labels[n], arrays[n], observed[n])
+            for n in names
+        },
         "present": jnp.asarray(present),
         "entries": _partial(observed, present),
-        "covariates": _covariates(covariates, names, size),
+        "covariates": _covariates(covariates, names, rows, size),
         "names": names,
         "event_shapes": tuple(arrays[n].shape[1:] for n in names),
         "row_names": rows,
@@ -73,6 +78,11 @@ def _named(values) -> dict:
             f"{type(values).__name__}"
         )
     pairs = list(values.items() if isinstance(values, Mapping) else values)
+    if not all(isinstance(pair, tuple | list) and len(pair) == 2 for pair in pairs):
+        raise ValueError(
+            "values: expected a mapping from modality to array, or pairs of both, got "
+            "a sequence of something else"
+        )
     if not pairs:
         raise ValueError("values: expected at least one modality, got none")
     names = [name for name, _ in pairs]
@@ -101,7 +111,7 @@ def _known(argument: str, given: Mapping, names: tuple[str, ...]) -> None:
 
 def _num_rows(values: dict) -> int:
     name, value = next(iter(values.items()))
-    shape = np.shape(value)
+    shape = _array(f"values[{name!r}]", value).shape
     if not shape or shape[0] == 0:
         raise ValueError(
             f"values[{name!r}]: expected an array with rows, got shape {shape}"
@@ -129,8 +139,17 @@ def _columns(name: str, feature_names: Mapping, shape: tuple) -> tuple[str, ...]
     return _unique_names(f"feature_names[{name!r}]", given, width)
 
 
+def _array(argument: str, value) -> np.ndarray:
+    try:
+        return np.ma.getdata(value)
+    except ValueError as error:
+        raise ValueError(
+            f"{argument}: expected a rectangular array ({error})"
+        ) from error
+
+
 def _numbers(argument: str, value, size: int) -> np.ndarray:
-    array = np.ma.getdata(value) if np.ma.isMaskedArray(value) else np.asarray(value)
+    array = _array(argument, value)
     if array.dtype.kind not in "fiub":
         raise ValueError(
             f"{argument}: expected floats, integers or booleans, got dtype {array.dtype}"
@@ -206,7 +225,7 @@ def _check_finite(labels: _Labels, array: np.ndarray, observed: np.ndarray) -> N
 def _check_empty(present: np.ndarray, rows: tuple[str, ...]) -> None:
     empty = ~present.any(-1)
     if empty.any():
-        row = _Labels("", rows, ()).row(int(empty.argmax()))
+        row = _Labels("", rows).row(int(empty.argmax()))
         raise ValueError(
             f"values: {row} ({int(empty.sum())} in all): expected at least one present "
             "modality, got none; drop such rows or pass allow_empty_rows=True"
@@ -222,37 +241,42 @@ def _partial(observed: dict, present: np.ndarray) -> dict:
     return {n: jnp.asarray(o) for n, o in observed.items() if missing[n].any()}
 
 
-def _to_jax(argument: str, array: np.ndarray, observed: np.ndarray):
+def _to_jax(argument: str, labels: _Labels, array: np.ndarray, observed: np.ndarray):
     filled = np.where(observed, array, np.zeros((), array.dtype))
     kind = float if array.dtype.kind == "f" else int
     dtype = jnp.result_type(kind)
     with np.errstate(over="ignore"):
         cast = filled.astype(dtype)
-    lost = ~np.isfinite(cast) if kind is float else cast.astype(object) != filled
+    lost = ~np.isfinite(cast) if kind is float else cast != filled
     if np.any(lost):
         where = np.argwhere(lost)[0]
         raise ValueError(
-            f"{argument}: {_Labels('', (), ()).place(where)}: expected a number that fits "
-            f"{dtype}, got {filled[tuple(where)]}; rescale, or enable jax_enable_x64"
+            f"{argument}: {labels.place(where)}: expected a number that fits {dtype}, got "
+            f"{filled[tuple(where)]}; rescale, or enable jax_enable_x64"
         )
     return jnp.asarray(cast)
 
 
-def _covariates(covariates: Mapping, names: tuple[str, ...], size: int) -> dict:
+def _covariates(
+    covariates: Mapping, names: tuple[str, ...], rows: tuple[str, ...], size: int
+) -> dict:
     read = {}
     for name, value in covariates.items():
         if name in names:
             raise ValueError(
                 f"covariates: {name!r} is the name of a modality, expected another"
             )
-        array = _numbers(f"covariates[{name!r}]", value, size)
-        if array.dtype.kind == "f" and not np.isfinite(array).all():
-            where = np.argwhere(~np.isfinite(array))[0]
+        argument, labels = f"covariates[{name!r}]", _Labels(name, rows)
+        array = _numbers(argument, value, size)
+        unknown = np.ma.getmaskarray(value) | ~np.isfinite(array)
+        if unknown.any():
+            where = np.argwhere(unknown)[0]
+            got = np.ma.asanyarray(value)[tuple(where)]
             raise ValueError(
-                f"covariates[{name!r}]: {_Labels('', (), ()).place(where)}: expected a "
-                f"finite number (covariates are always known), got {array[tuple(where)]}"
+                f"{argument}: {labels.place(where)}: expected a finite number (covariates "
+                f"are always known), got {'a masked one' if got is np.ma.masked else got}"
             )
-        read[name] = _to_jax(f"covariates[{name!r}]", array, np.ones(array.shape, bool))
+        read[name] = _to_jax(argument, labels, array, np.ones(array.shape, bool))
     return read
 
 
@@ -274,6 +298,13 @@ def check_standardize(data, names, like) -> None:
             raise ValueError(
                 f"standardize: modality {name!r}: expected floats, got {dtype}"
             )
+        ours = data.event_shapes[data.index(name)]
+        theirs = like.standardization.loc[name].shape if like is not None else ours
+        if ours != theirs:
+            raise ValueError(
+                f"like: modality {name!r}: expected measurements of shape {ours}, got "
+                f"{theirs}"
+            )
 
 
 def check_alike(parts: Sequence) -> None:
@@ -286,15 +317,21 @@ def check_alike(parts: Sequence) -> None:
             ours, theirs = getattr(first, field), getattr(part, field)
             if ours != theirs:
                 raise ValueError(f"parts: expected {field} {ours}, got {theirs}")
-        if set(first.covariates) != set(part.covariates):
-            raise ValueError(
-                f"parts: expected covariates {sorted(first.covariates)}, got "
-                f"{sorted(part.covariates)}"
-            )
+        for field in ("values", "covariates"):
+            ours, theirs = _kinds(getattr(first, field)), _kinds(getattr(part, field))
+            if ours != theirs:
+                raise ValueError(f"parts: expected {field} {ours}, got {theirs}")
         if not _same_scaling(first.standardization, part.standardization):
             raise ValueError(
                 "parts: expected one and the same standardisation, got two"
             )
+
+
+def _kinds(arrays: Mapping) -> str:
+    kinds = [
+        f"{n} {arrays[n].dtype}{list(arrays[n].shape[1:])}" for n in sorted(arrays)
+    ]
+    return ", ".join(kinds) or "none"
 
 
 def _same_scaling(a, b) -> bool:

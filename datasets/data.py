@@ -158,7 +158,9 @@ class MultimodalData:
         values = {name: hidden.filled(name) for name in self.values}
         return dataclasses.replace(hidden, values=values)
 
-    def take(self, index: np.ndarray | Sequence[int] | slice) -> "MultimodalData":
+    def take(
+        self, index: np.ndarray | Array | Sequence[int] | slice
+    ) -> "MultimodalData":
         """Select rows, with their names; the result is a data set of its own."""
         rows = np.arange(self.size)[index]
         names = tuple(self.row_names[i] for i in rows) if self.row_names else ()

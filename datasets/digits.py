@@ -1,5 +1,8 @@
 """scikit-learn's handwritten digits as five modalities."""
 
+from collections.abc import Mapping
+
+import jax
 import numpy as np
 
 from consilience.datasets.data import MultimodalData
@@ -33,7 +36,7 @@ def quadrants_and_word() -> MultimodalData:
     return MultimodalData.from_arrays(values, covariates={"label": digits.target})
 
 
-def assemble(quadrants: dict[str, np.ndarray]) -> np.ndarray:
+def assemble(quadrants: Mapping[str, np.ndarray | jax.Array]) -> np.ndarray:
     """Join quadrants `[..., 16]` by name into images `[..., 8, 8]`."""
     square = {
         n: np.asarray(quadrants[n]).reshape(*np.shape(quadrants[n])[:-1], 4, 4)
@@ -44,7 +47,7 @@ def assemble(quadrants: dict[str, np.ndarray]) -> np.ndarray:
     return np.concatenate([upper, lower], -2)
 
 
-def spell(word: np.ndarray) -> np.ndarray:
+def spell(word: np.ndarray | jax.Array) -> np.ndarray:
     """Turn one-hot or probability arrays `[..., 5, 16]` into words `[...]`."""
     index = np.asarray(word).argmax(-1)
     characters = np.array(list(LETTERS))[index]

@@ -298,12 +298,13 @@ def test_plate_scales_a_batch_to_the_whole_data_set():
     "index",
     [
         np.array([7, 2, 2]),
+        jnp.array([7, 2, 2]),
         [7, 2, 2],
         slice(1, 8, 3),
         np.arange(ROWS) % 4 == 1,
         np.array([-1]),
     ],
-    ids=["array", "list", "slice", "mask", "negative"],
+    ids=["array", "jax", "list", "slice", "mask", "negative"],
 )
 def test_take_selects_rows_with_their_names(index):
     data = incomplete()

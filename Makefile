@@ -17,7 +17,7 @@ help:  ## list the targets
 	@touch $@
 
 demo: .venv/ready  ## train on digits, print likelihoods, draw pictures into ./demo
-	$(BIN)/consilience demo
+	$(BIN)/consilience demo --overwrite
 
 test: .venv/ready  ## run every test, the slow ones too
 	$(BIN)/python -m pytest --numprocesses 2 --dist worksteal

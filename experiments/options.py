@@ -1,0 +1,60 @@
+"""Types of command-line options, each refusing what it cannot be."""
+
+import argparse
+import math
+from collections.abc import Callable
+
+
+def whole_number(at_least: int) -> Callable[[str], int]:
+    """An integer with a lower bound."""
+
+    def parse(text: str) -> int:
+        try:
+            value = int(text)
+        except ValueError:
+            value = None
+        if value is None or value < at_least:
+            raise argparse.ArgumentTypeError(
+                f"expected a whole number of {at_least} or more, got {text!r}"
+            )
+        return value
+
+    return parse
+
+
+def positive(text: str) -> float:
+    """A finite number above 0."""
+    value = _number(text)
+    if not 0 < value < math.inf:
+        raise argparse.ArgumentTypeError(f"expected a number above 0, got {text!r}")
+    return value
+
+
+def probability(text: str) -> float:
+    """A number from 0 to 1, without 1."""
+    value = _number(text)
+    if not 0 <= value < 1:
+        raise argparse.ArgumentTypeError(
+            f"expected a number from 0 to below 1, got {text!r}"
+        )
+    return value
+
+
+def _number(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        return math.nan
+
+
+def one_of(registry: dict) -> Callable[[str], str]:
+    """A name in a registry."""
+
+    def parse(text: str) -> str:
+        if text not in registry:
+            raise argparse.ArgumentTypeError(
+                f"expected one of {', '.join(registry)}, got {text!r}"
+            )
+        return text
+
+    return parse

@@ -1,0 +1,128 @@
+"""Pictures of a trained digits model, in one style: readable, safe for the colour-blind."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from consilience.datasets.digits import QUADRANTS, assemble, spell
+from consilience.inference.fitted import History
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+BLUE, ORANGE, GREY = "#0072B2", "#D55E00", "#666666"  # Okabe & Ito's palette
+STYLE = {
+    "font.size": 11,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.titlesize": 12,
+    "figure.dpi": 110,
+    "savefig.dpi": 150,
+    "legend.frameon": False,
+}
+# Corner (x, y) of each quadrant in pixels, for its frame.
+CORNERS = dict(zip(QUADRANTS, [(0, 0), (4, 0), (0, 4), (4, 4)], strict=True))
+
+
+def training_curve(history: History) -> "Figure":
+    """The bound of training batches and of the held-out rows by epoch."""
+    import matplotlib.pyplot as plt
+
+    with plt.rc_context(STYLE):
+        figure, axes = plt.subplots(figsize=(7, 4), layout="constrained")
+        epochs = np.arange(1, len(history.bound) + 1)
+        axes.plot(epochs, history.bound, color=BLUE, label="training rows, 30 % hidden")
+        if len(history.validation):
+            axes.plot(epochs, history.validation, color=ORANGE, label="test rows")
+        worst = np.quantile(history.bound, 0.02) if len(epochs) > 50 else None
+        axes.set(
+            xlabel="epoch",
+            ylabel="masked bound, nats a row",
+            title="Training",
+            ylim=(worst, None),
+        )
+        axes.legend(loc="lower right")
+    return figure
+
+
+def completions(
+    truth: Mapping[str, np.ndarray],
+    generated: Mapping[tuple[str, ...], Mapping[str, np.ndarray]],
+) -> "Figure":
+    """Digits completed from each subset; what was given is framed.
+
+    Args:
+        truth: measured modalities of the columns, `[columns, *event]`.
+        generated: for each subset given, the modalities that were generated from it.
+    """
+    import matplotlib.pyplot as plt
+
+    columns = len(truth["word"])
+    with plt.rc_context(STYLE):
+        figure, grid = plt.subplots(
+            1 + len(generated),
+            columns,
+            figsize=(1.05 * columns + 2.2, 1.42 * (1 + len(generated)) + 0.6),
+            layout="constrained",
+        )
+        for j, axes in enumerate(grid[0]):
+            _digit(axes, _column(truth, j), given=())
+        _row_title(grid[0, 0], "the truth")
+        for row, (given, outcome) in zip(grid[1:], generated.items(), strict=True):
+            for j, axes in enumerate(row):
+                shown = {n: truth[n][j] if n in given else x[j] for n, x in outcome.items()}
+                _digit(axes, shown, given, wanted=truth["word"][j])
+            _row_title(row[0], "given:\n" + describe(given))
+        figure.suptitle(
+            "Test digits completed from what was given (blue); one draw from the posterior "
+            "each.\nWords in orange are not the truth."
+        )
+    return figure
+
+
+def describe(given: tuple[str, ...]) -> str:
+    """A short name for a subset of the five modalities."""
+    names = {
+        QUADRANTS: "all quadrants",
+        ("upper_left", "upper_right"): "upper half",
+        ("upper_left", "lower_left"): "left half",
+    }
+    image = tuple(name for name in QUADRANTS if name in given)
+    words = [names.get(image, " + ".join(n.replace("_", " ") for n in image))]
+    words += ["word"] if "word" in given else []
+    return " + ".join(word for word in words if word) or "nothing"
+
+
+def _column(values: Mapping[str, np.ndarray], j: int) -> dict[str, np.ndarray]:
+    return {name: value[j] for name, value in values.items()}
+
+
+def _digit(axes: "Axes", shown, given, wanted: np.ndarray | None = None) -> None:
+    from matplotlib.patches import Rectangle
+
+    axes.imshow(assemble(shown), cmap="gray_r", vmin=0, vmax=1, extent=(0, 8, 8, 0))
+    axes.set(xticks=[], yticks=[], xlim=(-0.4, 8.4), ylim=(8.4, -0.4))
+    axes.spines[:].set_visible(False)
+    for name in given:
+        if name in CORNERS:
+            frame = {"fill": False, "edgecolor": BLUE, "linewidth": 1.8}
+            axes.add_patch(Rectangle(CORNERS[name], 4, 4, **frame))
+    word = str(spell(shown["word"]))
+    wrong = wanted is not None and word != str(spell(wanted))
+    color = BLUE if "word" in given else ORANGE if wrong else GREY
+    axes.set_xlabel(word, color=color, labelpad=2)
+
+
+def _row_title(axes: "Axes", text: str) -> None:
+    axes.set_ylabel(text, rotation=0, ha="right", va="center", labelpad=12)
+
+
+def save(figure: "Figure", path: Path) -> None:
+    """Write a figure and forget it."""
+    import matplotlib.pyplot as plt
+
+    figure.savefig(path)
+    plt.close(figure)

@@ -1,0 +1,8 @@
+"""`python -m consilience`, the same as the command `consilience`."""
+
+import sys
+
+from consilience.experiments.cli import main
+
+if __name__ == "__main__":
+    sys.exit(main())

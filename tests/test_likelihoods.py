@@ -134,12 +134,11 @@ def test_draws_look_like_measurements(name):
     distribution, _ = trace(likelihood, eta)
     draws = distribution.sample(jax.random.key(0), (2,))
     assert draws.shape == (2, *x.shape)
-    assert draws.dtype == MultimodalData.from_arrays({"x": x}).values["x"].dtype
     assert distribution.support(draws).all()
 
 
 @parametrize
-@pytest.mark.parametrize("size", [0.0, 1.0, 30.0])
+@pytest.mark.parametrize("size", [0.0, 30.0])
 def test_log_prob_and_gradient_are_finite(name, size):
     likelihood, x, eta = set_up(name, size)
     value = lambda e: trace(likelihood, e)[0].log_prob(x).sum()  # noqa: E731
@@ -151,18 +150,13 @@ def test_log_prob_and_gradient_are_finite(name, size):
 
 # Missing entries
 
-SEEN = np.ones((ROWS, 2, 3), bool)
-SEEN[0] = SEEN[1, 0, 1] = SEEN[2, 1, 0] = False  # row 0 lacks the modality
-
 
 def missing_entries(name, x, filler=0):
     """Data that miss some entries of x, and what must count of its log-densities."""
-    entries = {2: SEEN[:, 0], 3: SEEN}[1 + min(2, x.ndim - 1)]
-    counted = entries
-    if name == "one_hot":  # a character goes with any one of its letters
-        entries = np.ones(x.shape, bool)
-        entries[0] = entries[1, 1, 4] = False
-        counted = entries.all(-1)
+    entries = np.ones(x.shape, bool)
+    entries[0] = entries[1].flat[1] = entries[2].flat[-1] = False
+    # a character goes with any one of its letters
+    counted = entries.all(-1) if name == "one_hot" else entries
     other = np.ones((ROWS, 1), np.float32)
     data = MultimodalData.from_arrays({"y": other, "x": x}, entries={"x": entries})
     values = np.where(entries, x, np.asarray(filler).astype(x.dtype))

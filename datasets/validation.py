@@ -6,7 +6,8 @@ from typing import NamedTuple
 import jax.numpy as jnp
 import numpy as np
 
-RESERVED = ("data", "features", "w", "z")  # sites of models and guides
+# sites of models and guides, and the prefix of the priors' parameters
+RESERVED = ("data", "features", "prior", "w", "z")
 
 
 class _Labels(NamedTuple):

@@ -54,7 +54,9 @@ GIVEN = (
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options of the demo."""
     output = parser.add_argument_group("output")
-    output.add_argument("--out", type=Path, default=Path("demo"), help="folder to write")
+    output.add_argument(
+        "--out", type=Path, default=Path("demo"), help="folder to write"
+    )
     output.add_argument("--overwrite", action="store_true", help="replace its files")
     output.add_argument("--quiet", action="store_true", help="no progress bar")
     data = parser.add_argument_group("data")
@@ -65,7 +67,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--test-share", type=probability, default=0.2, help="share of rows to hold out"
     )
     model = parser.add_argument_group("model and guide")
-    model.add_argument("--latent-dim", type=whole_number(1), default=16, help="width of z")
+    model.add_argument(
+        "--latent-dim", type=whole_number(1), default=16, help="width of z"
+    )
     model.add_argument(
         "--components",
         type=whole_number(1),
@@ -104,11 +108,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     bound.add_argument("--beta", type=positive, default=1.0, help="weight of the rates")
     training = parser.add_argument_group("training")
     training.add_argument("--epochs", type=whole_number(1), default=200, help="epochs")
-    training.add_argument("--batch-size", type=whole_number(1), default=128, help="rows")
+    training.add_argument(
+        "--batch-size", type=whole_number(1), default=128, help="rows"
+    )
     training.add_argument(
         "--learning-rate", type=positive, default=2e-3, help="of Adam, decays to 0"
     )
-    training.add_argument("--seed", type=whole_number(0), default=0, help="of everything")
+    training.add_argument(
+        "--seed", type=whole_number(0), default=0, help="of everything"
+    )
     evaluation = parser.add_argument_group("evaluation")
     evaluation.add_argument(
         "--samples",

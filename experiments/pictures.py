@@ -73,7 +73,9 @@ def completions(
         _row_title(grid[0, 0], "the truth")
         for row, (given, outcome) in zip(grid[1:], generated.items(), strict=True):
             for j, axes in enumerate(row):
-                shown = {n: truth[n][j] if n in given else x[j] for n, x in outcome.items()}
+                shown = {
+                    n: truth[n][j] if n in given else x[j] for n, x in outcome.items()
+                }
                 _digit(axes, shown, given, wanted=truth["word"][j])
             _row_title(row[0], "given:\n" + describe(given))
         figure.suptitle(

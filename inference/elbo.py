@@ -195,7 +195,7 @@ class MultimodalELBO(ELBO):
 
 
 def _check_settings(subsets, beta, weights, estimator, num_particles) -> None:
-    if not callable(subsets):
+    if not callable(subsets) or isinstance(subsets, type):
         raise TypeError(
             f"subsets: expected a law such as Hierarchical(), got {subsets!r}"
         )

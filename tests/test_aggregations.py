@@ -1,0 +1,220 @@
+"""Every aggregation: a function of a set, of present modalities only."""
+
+import itertools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import numpyro.distributions as dist
+import pytest
+from flax import nnx
+
+import consilience as cs
+from consilience.guides.aggregations import Aggregation
+
+ROWS, FEATURES, LATENT = 7, 11, 3
+FILLERS = [0.0, 1e6, np.nan]
+CASES = list(itertools.product(cs.AGGREGATIONS, [1, 2, 5]))
+
+
+def parts(name, key):
+    """Parameters of an aggregation, and functions of them."""
+    make = cs.AGGREGATIONS[name]
+    graph, state = nnx.split(make(FEATURES, LATENT, rngs=nnx.Rngs(key)))
+
+    def embed(state, h):
+        return nnx.merge(graph, state).embed(h)
+
+    def density(state, embedded, subset):
+        """Log q(· | x_S) at three fixed points `[3, N]`, whatever the family."""
+        aggregation = nnx.merge(graph, state)
+        q = aggregation.distribution(aggregation.pool(embedded, subset))
+        points = jnp.array([-1.0, 0.2, 1.5])[:, None, None]
+        shape = (3, len(subset), LATENT)
+        return q.log_prob(jnp.broadcast_to(points, shape).astype(embedded.dtype))
+
+    return state, embed, density
+
+
+def inputs(key, num_modalities):
+    """Features and a random subset; row 0 has nothing, row 1 everything."""
+    key_h, key_subset = jax.random.split(key)
+    h = jax.random.normal(key_h, (ROWS, num_modalities, FEATURES))
+    subset = jax.random.bernoulli(key_subset, 0.5, h.shape[:2])
+    return h, subset.at[0].set(False).at[1].set(True)
+
+
+@pytest.fixture(scope="module", params=CASES, ids=lambda case: f"{case[0]}-{case[1]}")
+def outcome(request):
+    """All that is asserted of one aggregation at one M, in one compiled function."""
+    name, num_modalities = request.param
+    key = jax.random.key(3)
+    state, embed, density = parts(name, key)
+    h, subset = inputs(key, num_modalities)
+    order = jax.random.permutation(key, num_modalities)
+    others = jnp.stack([subset, ~subset, jnp.ones_like(subset)])
+
+    def value(state, h, subset):
+        return density(state, embed(state, h), subset)
+
+    def filled(array, filler):
+        return jnp.where(subset[..., None], array, filler)
+
+    def gradients(function, *arguments):
+        return jax.grad(lambda *a: function(*a, subset).sum(), (0, 1))(*arguments)
+
+    @jax.jit
+    def run(state, h, fillers):
+        embedded = embed(state, h)
+        fill = jax.vmap(filled, (None, 0))
+        return {
+            "value": value(state, h, subset),
+            "permuted": value(state, h[:, order], subset[:, order]),
+            "views": jax.vmap(value, (None, None, 0))(state, h, others),
+            "loop": jnp.stack([value(state, h, s) for s in others]),
+            "filled": jax.vmap(value, (None, 0, None))(state, fill(h, fillers), subset),
+            "gradients": gradients(value, state, h),
+            "gradients_of_pool": jax.vmap(lambda e: gradients(density, state, e))(
+                fill(embedded, fillers)
+            ),
+            "gradients_filled": jax.vmap(lambda x: gradients(value, state, x))(
+                fill(h, fillers[:2])
+            ),
+        }
+
+    result = jax.tree.map(np.asarray, run(state, h, jnp.array(FILLERS)))
+    return result | {"absent": ~np.asarray(subset)}
+
+
+def test_permuting_features_and_subset_together_changes_nothing(outcome):
+    np.testing.assert_allclose(outcome["permuted"], outcome["value"], rtol=1e-5)
+
+
+def test_what_is_outside_the_subset_changes_no_bit(outcome):
+    first, *others = outcome["filled"]
+    for other in others:
+        np.testing.assert_array_equal(first, other)
+    np.testing.assert_allclose(first, outcome["value"], rtol=1e-5)
+
+
+@pytest.mark.parametrize("which", ["gradients_of_pool", "gradients_filled"])
+def test_what_is_outside_the_subset_changes_no_bit_of_any_gradient(outcome, which):
+    """Features are finite (encoders read zeros); what is embedded may even be NaN."""
+    of_params, of_input = outcome[which]
+    for leaf in jax.tree.leaves((of_params, of_input)):
+        np.testing.assert_array_equal(leaf, np.broadcast_to(leaf[0], leaf.shape))
+    assert not of_input[:, outcome["absent"]].any()
+    assert of_input[:, ~outcome["absent"]].any()
+
+
+def test_values_and_gradients_are_finite_for_every_subset(outcome):
+    for leaf in jax.tree.leaves((outcome["views"], outcome["gradients"])):
+        assert np.isfinite(leaf).all()
+
+
+def test_subset_matters(outcome):
+    nothing, everything = outcome["views"][:, :, 0][0], outcome["views"][:, :, 0][1]
+    assert np.abs(nothing - everything).max() > 1e-3
+
+
+def test_vmap_over_subsets_is_a_loop(outcome):
+    np.testing.assert_allclose(outcome["views"], outcome["loop"], rtol=1e-5)
+
+
+@pytest.mark.parametrize("name", cs.AGGREGATIONS)
+def test_precision_and_jit_change_rounding_only(name, rng_key, x64):
+    state, embed, density = parts(name, rng_key)
+    h, subset = inputs(rng_key, 5)
+
+    def value(dtype):
+        cast, x = jax.tree.map(lambda a: a.astype(dtype), (state, h))
+        return density(cast, embed(cast, x), subset)
+
+    single, double = value(jnp.float32), value(jnp.float64)
+    compiled = jax.jit(value, static_argnums=0)(jnp.float64)
+    assert (single.dtype, double.dtype) == (jnp.float32, jnp.float64)
+    np.testing.assert_allclose(single, double, rtol=2e-5)
+    np.testing.assert_allclose(compiled, double, rtol=1e-10)
+
+
+def product_of_experts(rng_key, num_features=FEATURES, latent_dim=LATENT):
+    return cs.ProductOfExperts(num_features, latent_dim, rngs=nnx.Rngs(rng_key))
+
+
+def test_product_of_no_experts_is_the_prior_to_the_last_bit(rng_key):
+    aggregation = product_of_experts(rng_key)
+    h, subset = inputs(rng_key, 2)
+    q = aggregation.distribution(aggregation.pool(aggregation.embed(h), subset))
+    np.testing.assert_array_equal(q.mean[0], 0.0)
+    np.testing.assert_array_equal(q.variance[0], 1.0)
+    assert np.all(q.variance[1] < 1.0)
+
+
+def test_product_of_experts_multiplies_densities(rng_key, x64):
+    """Π_s N(z; μ_s, σ_s²) N(z; 0, 1), normalised on a grid; experts read off alone."""
+    aggregation = product_of_experts(rng_key, latent_dim=1)
+    h, _ = inputs(rng_key, 3)
+    embedded = aggregation.embed(2.0 * h)
+    grid = jnp.linspace(-9.0, 9.0, 4001)
+
+    def log_density(members):
+        subset = jnp.broadcast_to(jnp.array(members), h.shape[:2])
+        q = aggregation.distribution(aggregation.pool(embedded, subset))
+        return q.log_prob(grid[:, None, None])
+
+    log_density = jax.jit(log_density)
+    prior = np.asarray(dist.Normal().log_prob(grid))[:, None]
+    experts = [log_density(row) - prior for row in np.eye(3, dtype=bool)]
+    for members in itertools.product([False, True], repeat=3):
+        log_product = prior + sum(e for e, m in zip(experts, members, strict=True) if m)
+        product = np.exp(log_product)
+        product = product / np.trapezoid(product, grid, axis=0)
+        np.testing.assert_allclose(
+            np.exp(log_density(members)), np.broadcast_to(product, (4001, 7)), atol=1e-6
+        )
+
+
+@pytest.mark.parametrize("scale", [0.0, 1.0, np.nan])
+def test_product_of_experts_refuses_a_floor_without_sense(rng_key, scale):
+    with pytest.raises(ValueError, match=r"min_scale: expected a number in \(0, 1\)"):
+        cs.ProductOfExperts(3, 2, min_scale=scale, rngs=nnx.Rngs(rng_key))
+
+
+def test_product_of_experts_keeps_its_floor(rng_key):
+    """However sharp one expert gets, its scale stays above min_scale."""
+    aggregation = product_of_experts(rng_key)
+    h, subset = jnp.full((2, 1, FEATURES), 1e4), jnp.ones((2, 1), bool)
+    q = aggregation.distribution(aggregation.pool(aggregation.embed(h), subset))
+    assert np.isfinite(q.mean).all()
+    assert np.sqrt(q.variance).min() >= 0.99e-3
+    assert np.sqrt(q.variance).min() < 1e-2
+
+
+def test_normal_head_has_a_floor():
+    head = cs.NormalHead(min_scale=0.05)
+    assert head.num_parameters(LATENT) == 2 * LATENT
+    loc, log_scale = jnp.array([[1.0, 2.0, 3.0]]), jnp.array([[-1e6, 0.0, 1.0]])
+    q = head(jnp.concatenate([loc, log_scale], -1))
+    np.testing.assert_array_equal(q.mean, loc)
+    np.testing.assert_allclose(
+        np.sqrt(q.variance), [[0.05, 1.05, 0.05 + np.e]], rtol=1e-6
+    )
+    assert (q.batch_shape, q.event_shape) == ((1,), (LATENT,))
+
+
+@pytest.mark.parametrize("scale", [0.0, -1.0, np.nan])
+def test_normal_head_refuses_a_floor_that_is_none(scale):
+    with pytest.raises(ValueError, match="min_scale: expected a positive number"):
+        cs.NormalHead(min_scale=scale)
+
+
+def test_aggregation_without_pool_cannot_be_used():
+    class Half(Aggregation):
+        def embed(self, h):
+            return h
+
+        def distribution(self, parameters):
+            return dist.Normal(parameters, 1.0).to_event(1)
+
+    with pytest.raises(TypeError, match=r"abstract.*'pool'"):
+        Half()

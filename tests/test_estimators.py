@@ -1,0 +1,105 @@
+"""Estimates of KL terms, and settings that a bound refuses."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import numpyro.distributions as dist
+import pytest
+
+import consilience as cs
+from consilience.inference.estimators import Estimator
+from consilience.inference.programs import stop
+
+
+def normal(key, rows=5, latent_dim=3):
+    key_loc, key_scale = jax.random.split(key)
+    loc = jax.random.normal(key_loc, (rows, latent_dim))
+    scale = jnp.exp(0.3 * jax.random.normal(key_scale, (rows, latent_dim)))
+    return dist.Normal(loc, scale).to_event(1)
+
+
+def closed_form(q, p):
+    """Σ_d log(σ_p/σ_q) + (σ_q² + (μ_q − μ_p)²) / (2 σ_p²) − ½."""
+    a, b = q.mean, p.mean
+    u, v = q.variance, p.variance
+    return (0.5 * jnp.log(v / u) + (u + (a - b) ** 2) / (2 * v) - 0.5).sum(-1)
+
+
+def test_analytic_kl_is_the_closed_form(rng_key, strict_ranks):
+    q, p = map(normal, jax.random.split(rng_key))
+    kl = cs.AnalyticKL().kl("z", q, stop(q), p, jnp.full((5, 3), jnp.nan))
+    np.testing.assert_allclose(kl, closed_form(q, p), rtol=1e-5)
+
+
+@pytest.mark.parametrize("estimator", [cs.Pathwise(), cs.STL()])
+def test_sampled_kl_has_the_closed_form_as_its_mean(rng_key, estimator):
+    key_draws, *keys = jax.random.split(rng_key, 3)
+    q, p = map(normal, keys)
+    draws = np.asarray(estimator.kl("z", q, stop(q), p, q.sample(key_draws, (40_000,))))
+    error = draws.std(0) / np.sqrt(len(draws))
+    assert np.all(np.abs(draws.mean(0) - closed_form(q, p)) <= 4.5 * error)
+
+
+def test_stl_drops_the_score_and_nothing_else(rng_key):
+    """At a draw held fixed, log q has no gradient under STL and its score under Pathwise."""
+    key_draw, *keys = jax.random.split(rng_key, 3)
+    q, p = map(normal, keys)
+    z = q.sample(key_draw)
+
+    def gradient(estimator):
+        return jax.grad(lambda q: estimator.kl("z", q, stop(q), p, z).sum())(q)
+
+    score = jax.grad(lambda q: q.log_prob(z).sum())(q)
+    jax.tree.map(np.testing.assert_array_equal, gradient(cs.Pathwise()), score)
+    assert not any(leaf.any() for leaf in jax.tree.leaves(gradient(cs.STL())))
+
+    through = jax.grad(lambda z: cs.STL().kl("z", q, stop(q), p, z).sum())(z)
+    expected = jax.grad(lambda z: (q.log_prob(z) - p.log_prob(z)).sum())(z)
+    np.testing.assert_allclose(through, expected, rtol=1e-5)
+
+
+def test_analytic_kl_falls_back_only_where_there_is_no_closed_form(rng_key):
+    q, p = map(normal, jax.random.split(rng_key))
+    student = dist.StudentT(4.0, p.mean, 1.0).to_event(1)
+    z = q.sample(rng_key)
+    with pytest.raises(TypeError, match=r"site 'z'.*got Normal and StudentT.*STL\(\)"):
+        cs.AnalyticKL().kl("z", q, q, student, z)
+    either = cs.AnalyticKL(otherwise=cs.Pathwise())
+    np.testing.assert_array_equal(
+        either.kl("z", q, q, student, z), q.log_prob(z) - student.log_prob(z)
+    )
+    np.testing.assert_allclose(either.kl("z", q, q, p, z), closed_form(q, p), rtol=1e-5)
+
+
+@pytest.mark.parametrize("name", cs.ESTIMATORS)
+def test_registered_estimators_fill_the_role(name):
+    assert isinstance(cs.ESTIMATORS[name](), Estimator)
+
+
+REFUSED = [
+    ({"estimator": cs.STL}, TypeError, r"estimator: expected one such as STL\(\)"),
+    ({"estimator": "stl"}, TypeError, "estimator: .* got 'stl'"),
+    ({"subsets": (True, False)}, TypeError, r"subsets: expected a law .*Hierarchical"),
+    ({"subsets": cs.Hierarchical}, TypeError, "subsets: expected a law"),
+    ({"beta": -0.5}, ValueError, "beta: expected a number of 0 or more, got -0.5"),
+    ({"beta": np.nan}, ValueError, "beta: .* got nan"),
+    ({"beta": "1"}, ValueError, "beta: .* got '1'"),
+    ({"num_particles": 0}, ValueError, "num_particles: expected a positive integer"),
+    ({"num_particles": 2.0}, ValueError, "num_particles: .* got 2.0"),
+    ({"weights": {"a": -1.0}}, ValueError, r"weights\['a'\]: expected .* got -1.0"),
+    ({"weights": {"a": np.nan}}, ValueError, r"weights\['a'\]: expected .* got nan"),
+]
+
+
+@pytest.fixture
+def untyped(monkeypatch):
+    """No run-time types, as users have it: our own errors are what they see."""
+    monkeypatch.setattr("jaxtyping.config.jaxtyping_disable", True)
+
+
+@pytest.mark.usefixtures("untyped")
+@pytest.mark.parametrize(("setting", "error", "match"), REFUSED)
+@pytest.mark.parametrize("bound", cs.BOUNDS)
+def test_bound_refuses_at_construction(bound, setting, error, match):
+    with pytest.raises(error, match=match):
+        cs.BOUNDS[bound](**setting)

@@ -99,7 +99,7 @@ def _named(values) -> dict:
             raise ValueError(
                 f"values: modality {name!r} was given twice, expected once"
             )
-    return dict(pairs)
+    return {str(name): value for name, value in pairs}
 
 
 def _known(argument: str, given: Mapping, names: tuple[str, ...]) -> None:

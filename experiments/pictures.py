@@ -34,9 +34,9 @@ def training_curve(history: History) -> "Figure":
     with plt.rc_context(STYLE):
         figure, axes = plt.subplots(figsize=(7, 4), layout="constrained")
         epochs = np.arange(1, len(history.bound) + 1)
-        axes.plot(epochs, history.bound, color=BLUE, label="training rows, 30 % hidden")
+        axes.plot(epochs, history.bound, color=BLUE, label="training rows")
         if len(history.validation):
-            axes.plot(epochs, history.validation, color=ORANGE, label="test rows")
+            axes.plot(epochs, history.validation, color=ORANGE, label="held-out rows")
         worst = np.quantile(history.bound, 0.02) if len(epochs) > 50 else None
         axes.set(
             xlabel="epoch",

@@ -5,6 +5,7 @@ from functools import partial
 
 import jax.numpy as jnp
 import numpyro
+from flax import nnx
 from jaxtyping import Array, Bool, Float
 
 from consilience.datasets.data import MultimodalData
@@ -39,6 +40,10 @@ def amortized_guide(
         TypeError: an encoder or the aggregation is not a constructor.
     """
     encoder_of = per_modality("encoders", encoders)
+    given = encoders.values() if isinstance(encoders, Mapping) else [encoders]
+    for encoder in given:
+        _refuse_built("encoders", encoder)
+    _refuse_built("aggregation", aggregation)
     if not callable(aggregation):
         raise TypeError(f"aggregation: expected a constructor, got {aggregation!r}")
     for argument, value in (("latent_dim", latent_dim), ("num_features", num_features)):
@@ -57,6 +62,15 @@ def amortized_guide(
             numpyro.sample("z", pooling.distribution(parameters))
 
     return guide
+
+
+def _refuse_built(argument: str, given: object) -> None:
+    if isinstance(given, nnx.Module):
+        name = type(given).__name__
+        raise TypeError(
+            f"{argument}: expected a constructor, which learns its sizes from the data, "
+            f"got a built {name}; pass {name} itself, or functools.partial({name}, ...)"
+        )
 
 
 def encode(

@@ -27,10 +27,10 @@ def pareto_k(
 
     Returns:
         k̂; −inf where the weights are constant to rounding (a perfect guide), +inf where
-        the tail is no Pareto tail at all, NaN where K < 25 leaves too small a tail.
+        the tail is no Pareto tail at all, NaN where K < 30 leaves too small a tail.
     """
     n = tail_size(num_samples)
-    if n < 5:
+    if n < 6:  # of five, the quartile is the smallest
         return jnp.full(largest.shape[1:], jnp.nan)
     ordered = jnp.sort(largest, 0)
     spread = ordered[-1] - ordered[0]

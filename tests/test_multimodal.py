@@ -54,11 +54,14 @@ def sites_of(model, *args, params=None):
 
 
 def params_of(model, *args):
-    def run():
-        sites = sites_of(model, *args)
-        return {n: s["value"] for n, s in sites.items() if s["type"] == "param"}
+    sites = sites_of(model, *args)
+    return {n: s["value"] for n, s in sites.items() if s["type"] == "param"}
 
-    return jax.jit(run)()
+
+@pytest.fixture(scope="module")
+def params():
+    """Initial parameters of the plain model of `make_data`."""
+    return params_of(make_model(), make_data().without_values())
 
 
 def samples(sites):
@@ -132,10 +135,9 @@ def mixed_data(rows=ROWS):
     return MultimodalData.from_arrays(values, entries=entries)
 
 
-@pytest.mark.parametrize("decoders", [MLPDecoder, LinearDecoder])
-def test_predictive_generates_every_kind(decoders):
+def test_predictive_generates_every_kind():
     data = mixed_data()
-    model = multimodal_model(standard_normal(LATENT), KINDS, decoders)
+    model = multimodal_model(standard_normal(LATENT), KINDS, MLPDecoder)
     predictive = Predictive(model, params=params_of(model, data), num_samples=2)
     draws = predictive(jax.random.key(1), data.without_values())
     assert draws["z"].shape == (2, ROWS, LATENT)
@@ -146,9 +148,8 @@ def test_predictive_generates_every_kind(decoders):
     np.testing.assert_array_equal(draws["word"].sum(-1), 1)
 
 
-def test_predictive_decodes_given_latents():
+def test_predictive_decodes_given_latents(params):
     data, model = make_data(), make_model(NormalLikelihood(1e-4))
-    params = params_of(model, data)
     z = jax.random.normal(jax.random.key(0), (2, ROWS, LATENT))
     predictive = Predictive(model, posterior_samples={"z": z}, params=params)
     draws = predictive(jax.random.key(1), data.without_values())
@@ -172,10 +173,9 @@ def log_joint(data, subset=None, *, params, z, model=None):
     )
 
 
-def test_every_subset_counts_what_is_in_it():
+def test_every_subset_counts_what_is_in_it(params):
     subsets = jnp.array(reference.subsets(3))  # one a row
     data = make_data(len(subsets))
-    params = params_of(make_model(), data)
     z = np.random.default_rng(1).normal(size=(data.size, LATENT)).astype(np.float32)
     expected = stats.norm.logpdf(z).sum()
     for i, name in enumerate(SHAPES):
@@ -185,18 +185,17 @@ def test_every_subset_counts_what_is_in_it():
     np.testing.assert_allclose(found, expected, rtol=1e-5)
 
 
-def test_subset_is_never_more_than_present():
+def test_subset_is_never_more_than_present(params):
     data = make_data().restrict(make_data().subset_of("image"))
-    params, z = params_of(make_model(), data), jnp.ones((ROWS, LATENT))
+    z = jnp.ones((ROWS, LATENT))
     everything = jnp.ones((ROWS, 3), bool)
     found = log_joint(data, everything, params=params, z=z)
     expected = log_joint(make_data(), data.present, params=params, z=z)
     np.testing.assert_allclose(found, expected, rtol=1e-6)
 
 
-def test_modalities_outside_the_subset_have_no_gradient():
+def test_modalities_outside_the_subset_have_no_gradient(params):
     data = make_data()
-    params = params_of(make_model(), data)
     subset = data.subset_of("rna", "age")
     z = jnp.ones((ROWS, LATENT))
     gradient = jax.grad(lambda p: log_joint(data, subset, params=p, z=z))(params)
@@ -207,7 +206,7 @@ def test_modalities_outside_the_subset_have_no_gradient():
 
 
 @pytest.mark.parametrize("filler", [1e6, np.nan, -1.0])
-def test_absent_values_change_no_bit(filler):
+def test_absent_values_change_no_bit(params, filler):
     data = make_data()
     data = data.restrict(data.present.at[2:5, 1].set(False).at[3, 0].set(False))
     spoiled = dataclasses.replace(
@@ -216,15 +215,14 @@ def test_absent_values_change_no_bit(filler):
             n: jnp.where(data.observed(n), x, filler) for n, x in data.values.items()
         },
     )
-    params, z = params_of(make_model(), data), jnp.ones((ROWS, LATENT))
+    z = jnp.ones((ROWS, LATENT))
     run = jax.value_and_grad(lambda p, data: log_joint(data, params=p, z=z))
     expected, found = run(params, data), run(params, spoiled)
     jax.tree.map(np.testing.assert_array_equal, found, expected)
 
 
-def test_a_batch_is_scaled_to_the_whole_data_set():
-    data = make_data()
-    params, index = params_of(make_model(), data), jnp.array([4, 0])
+def test_a_batch_is_scaled_to_the_whole_data_set(params):
+    data, index = make_data(), jnp.array([4, 0])
     z = jax.random.normal(jax.random.key(0), (2, LATENT))
     alone = log_joint(data.take([4, 0]), params=params, z=z)
     found = log_joint(data.batch(index), params=params, z=z)
@@ -237,9 +235,8 @@ def test_trains_under_numpyros_own_elbo():
         with data.plate():
             numpyro.sample("z", dist.Normal(loc, 0.1).to_event(1))
 
-    data = mixed_data()
-    model = multimodal_model(standard_normal(LATENT), KINDS, LinearDecoder)
-    svi = SVI(model, guide, optax.sgd(1e-2), Trace_ELBO())
+    data = make_data()
+    svi = SVI(make_model(), guide, optax.sgd(1e-2), Trace_ELBO())
     state = svi.init(jax.random.key(0), data)
     after, loss = jax.jit(svi.update)(state, data)
     assert jnp.isfinite(loss)
@@ -265,15 +262,13 @@ def test_settings_by_name():
     assert keys == {"rna": {"net"}, "image": {"linear"}, "age": {"net"}}
 
 
-def test_a_likelihood_of_your_own_sees_covariates():
+def test_a_likelihood_of_your_own_sees_covariates(params):
     def offset(eta, covariates):
         depth = covariates["depth"].reshape(-1, *[1] * (eta.ndim - 1))
         return dist.Exponential(jnp.exp(-eta - depth))
 
     data = make_data().without_values()
-    model = make_model(offset)
-    params = params_of(model, data)
-    sites = sites_of(model, data, params=params)
+    sites = sites_of(make_model(offset), data, params=params)
     z = sites["z"]["value"]
     mean = np.exp(mean_of(params, "rna", z) + data.covariates["depth"][:, None])
     np.testing.assert_allclose(sites["rna"]["fn"].mean, mean, rtol=1e-5)

@@ -1,0 +1,343 @@
+"""The oracle itself, against dense Gaussians, simulation and published numbers."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+import reference
+from numpyro import handlers
+from numpyro.infer import Predictive
+from numpyro.infer.util import log_density
+from scipy import stats
+
+from consilience import LinearGaussian, MultimodalData, illustrative_example
+from consilience.models.linear_gaussian import counted
+
+WIDTHS, LATENT, SCALE = {"rna": 5, "adt": 3, "image": 7}, 2, 0.6
+SUBSETS = reference.subsets(3)
+
+
+def make_model(scale=SCALE):
+    rng = np.random.default_rng(0)
+    return LinearGaussian(
+        {n: jnp.asarray(rng.normal(size=(d, LATENT))) for n, d in WIDTHS.items()},
+        {n: jnp.asarray(rng.normal(size=d)) for n, d in WIDTHS.items()},
+        scale,
+    )
+
+
+def dense(model, names=WIDTHS):
+    """W, b and scale of the stacked modalities, for the reference."""
+    W = np.concatenate([model.loadings[n] for n in names])
+    b = np.concatenate([model.biases[n] for n in names])
+    return W, b, float(model.scale)
+
+
+def every_subset(missing=True, seed=0):
+    """Rows of which each has another subset, four times each, and what x they hold."""
+    rng = np.random.default_rng(seed)
+    x = {n: rng.normal(0.0, 2.0, (32, d)) for n, d in WIDTHS.items()}
+    if missing:
+        for values in x.values():
+            values[rng.random(values.shape) < 0.3] = np.nan
+        x["rna"][30] = np.nan
+    data = MultimodalData.from_arrays(x, allow_empty_rows=True)
+    return data, jnp.asarray(np.tile(SUBSETS, (4, 1)))
+
+
+def stacked(data, subset):
+    """Values and what counts of them as dense `[N, P]`, read off independently."""
+    x = np.concatenate([data.values[n] for n in data.names], -1)
+    keep = [
+        np.asarray(data.observed(n)) & np.asarray(subset)[:, [i]]
+        for i, n in enumerate(data.names)
+    ]
+    return x, np.concatenate(keep, -1)
+
+
+@pytest.fixture(params=["single", "double"])
+def precision(request):
+    """Tolerances in single and double precision."""
+    double = request.param == "double"
+    with jax.enable_x64(double):
+        yield {"rtol": 1e-10, "atol": 1e-10} if double else {"rtol": 1e-5, "atol": 1e-5}
+
+
+# Conditioning
+
+
+@pytest.mark.parametrize("missing", [False, True], ids=["complete", "missing"])
+def test_log_likelihood_of_every_subset(precision, missing):
+    model, (data, subset) = make_model(), every_subset(missing)
+    expected = reference.linear_gaussian_log_likelihood(
+        *stacked(data, subset), *dense(model)
+    )
+    found = model.log_likelihood(data, subset)
+    np.testing.assert_allclose(found, expected, **precision)
+    assert not found[0]
+
+
+@pytest.mark.parametrize("missing", [False, True], ids=["complete", "missing"])
+def test_posterior_of_every_subset(precision, missing):
+    model, (data, subset) = make_model(), every_subset(missing)
+    means, covariances = reference.linear_gaussian_posterior(
+        *stacked(data, subset), *dense(model)
+    )
+    found = model.posterior(data, subset)
+    assert found.batch_shape == (32,)
+    assert found.event_shape == (LATENT,)
+    np.testing.assert_allclose(found.loc, means, **precision)
+    np.testing.assert_allclose(found.covariance_matrix, covariances, **precision)
+
+
+def test_without_a_subset_all_that_is_present_counts():
+    model, (data, _) = make_model(), every_subset()
+    data = data.restrict(jnp.asarray(np.tile(SUBSETS, (4, 1))))
+    np.testing.assert_array_equal(
+        model.log_likelihood(data), model.log_likelihood(data, data.present)
+    )
+    np.testing.assert_array_equal(
+        model.posterior(data).loc, model.posterior(data, data.present).loc
+    )
+
+
+def test_the_empty_posterior_is_the_prior():
+    model, (data, _) = make_model(), every_subset()
+    found = model.posterior(data, data.subset_of())
+    np.testing.assert_array_equal(found.loc, np.zeros((32, LATENT)))
+    identity = np.broadcast_to(np.eye(LATENT), (32, LATENT, LATENT))
+    np.testing.assert_allclose(found.covariance_matrix, identity, atol=1e-6)
+
+
+def test_bayes_theorem_holds_at_any_latent(x64):
+    """Log p(x_S) = log p(z) + log p(x_S | z) − log p(z | x_S)."""
+    model, (data, subset) = make_model(), every_subset()
+    z = np.random.default_rng(2).normal(size=(32, LATENT))
+    x, keep = stacked(data, subset)
+    W, b, scale = dense(model)
+    given_z = np.where(keep, stats.norm(z @ W.T + b, scale).logpdf(x), 0).sum(-1)
+    joint = stats.norm.logpdf(z).sum(-1) + given_z
+    found = joint - model.posterior(data, subset).log_prob(jnp.asarray(z))
+    np.testing.assert_allclose(found, model.log_likelihood(data, subset), atol=1e-10)
+
+
+def test_order_of_the_modalities_is_that_of_the_data(x64):
+    model, (data, subset) = make_model(), every_subset()
+    names = data.names[::-1]
+    turned = MultimodalData.from_arrays(
+        {n: np.where(data.observed(n), data.values[n], np.nan) for n in names},
+        allow_empty_rows=True,
+    )
+    found = model.log_likelihood(turned, subset[:, ::-1])
+    np.testing.assert_allclose(found, model.log_likelihood(data, subset), rtol=1e-10)
+
+
+def test_model_survives_jit_with_modalities_in_any_order():
+    model, (data, subset) = make_model(), every_subset()
+    found = jax.jit(LinearGaussian.log_likelihood)(model, data, subset)
+    expected = model.log_likelihood(data, subset)
+    np.testing.assert_allclose(found, expected, rtol=1e-5)
+
+
+def test_log_likelihood_is_over_the_units_of_unscaled_data(x64):
+    model, (data, subset) = make_model(), every_subset()
+    scaled = data.standardize()
+    scale = np.concatenate([scaled.standardization.scale[n] for n in WIDTHS])
+    loc = np.concatenate([scaled.standardization.loc[n] for n in WIDTHS])
+    W, b, noise = dense(model)
+    x, keep = stacked(data, subset)
+    # the model of (x − loc) / scale, as a dense Gaussian over x itself
+    covariance = scale[:, None] * (W @ W.T + noise**2 * np.eye(15)) * scale
+    expected = reference.gaussian_log_density(x, keep, b * scale + loc, covariance)
+    found = model.log_likelihood(scaled, subset)
+    np.testing.assert_allclose(found, expected, rtol=1e-10)
+
+
+def test_gradient_is_finite_where_nothing_counts():
+    data, subset = every_subset()
+    value = lambda model: model.log_likelihood(data, subset).sum()  # noqa: E731
+    gradient = jax.grad(value)(make_model(jnp.asarray(SCALE)))
+    assert all(jnp.isfinite(g).all() for g in jax.tree.leaves(gradient))
+
+
+def test_counted_features():
+    data, subset = every_subset()
+    np.testing.assert_array_equal(counted(data, subset), stacked(data, subset)[1])
+
+
+# As a program
+
+
+def test_program_is_the_joint_density(x64):
+    model, (data, subset) = make_model(), every_subset()
+    z = np.random.default_rng(2).normal(size=(32, LATENT))
+    found, _ = log_density(model, (data, subset), {}, {"z": jnp.asarray(z)})
+    posterior = model.posterior(data, subset).log_prob(jnp.asarray(z))
+    expected = (model.log_likelihood(data, subset) + posterior).sum()
+    np.testing.assert_allclose(found, expected, rtol=1e-10)
+
+
+def test_program_has_one_site_per_modality():
+    data, _ = every_subset(missing=False)
+    with handlers.seed(rng_seed=0), handlers.trace() as sites:
+        make_model()(data)
+    assert list(sites) == ["data", "z", *WIDTHS]
+    assert sites["z"]["fn"].batch_shape == (32,)
+
+
+def test_predictive_draws_from_the_model():
+    model, (data, _) = make_model(), every_subset()
+    draws = Predictive(model, num_samples=503)(jax.random.key(0), data.without_values())
+    W, b, scale = dense(model)
+    for i, (name, width) in enumerate(WIDTHS.items()):
+        assert draws[name].shape == (503, 32, width)
+        rows = slice(sum([*WIDTHS.values()][:i]), sum([*WIDTHS.values()][: i + 1]))
+        residual = (draws[name] - (draws["z"] @ W[rows].T + b[rows])) / scale
+        assert_moments(residual.reshape(-1, width), np.zeros(width), np.eye(width))
+
+
+# Simulation
+
+
+def assert_moments(draws, mean, covariance, errors=4.5):
+    """Means and products of independent draws within standard errors of their truth."""
+    draws = np.asarray(draws, float) - mean
+    products = np.einsum("ni,nj->nij", draws, draws)
+    for found, expected in ((draws, 0 * mean), (products, covariance)):
+        margin = errors * found.std(0, ddof=1) / np.sqrt(len(found))
+        np.testing.assert_array_less(np.abs(found.mean(0) - expected), margin)
+
+
+def test_simulate_draws_the_joint_gaussian(rng_key):
+    model = make_model()
+    data, z = model.simulate(rng_key, 20_011)
+    assert data.names == tuple(WIDTHS)
+    assert data.present.all()
+    joint = np.concatenate([z, *(data.values[n] for n in data.names)], -1)
+    assert_moments(joint, *reference.linear_gaussian_joint(*dense(model)))
+
+
+def test_simulate_repeats_and_varies(rng_key):
+    model = make_model()
+    first, again = (model.simulate(rng_key, 7) for _ in range(2))
+    jax.tree.map(np.testing.assert_array_equal, first, again)
+    other, _ = model.simulate(jax.random.key(1), 7)
+    assert (other.values["rna"] != first[0].values["rna"]).all()
+
+
+def test_simulated_modalities_have_their_own_noise(rng_key):
+    loadings = {n: jnp.zeros((3, 2)) for n in ("a", "b")}
+    model = LinearGaussian(loadings, {n: jnp.zeros(3) for n in loadings}, 1.0)
+    data, _ = model.simulate(rng_key, 7)
+    assert (data.values["a"] != data.values["b"]).all()
+
+
+# Information
+
+NAMES = [("rna",), ("adt", "image"), ("rna", "adt", "image")]
+
+
+def test_mutual_information_is_the_expected_rate(rng_key):
+    model = make_model()
+    data, _ = model.simulate(rng_key, 2003)
+    for names in NAMES:
+        x, keep = stacked(data, data.subset_of(*names))
+        posterior = reference.linear_gaussian_posterior(x, keep, *dense(model))
+        kl = np.array([reference.gaussian_kl(*q) for q in zip(*posterior, strict=True)])
+        margin = 4.5 * reference.standard_error(kl)
+        assert abs(model.mutual_information(*names) - kl.mean()) <= margin
+
+
+def test_entropy_is_the_expected_negative_log_likelihood(rng_key):
+    model = make_model()
+    data, _ = model.simulate(rng_key, 2003)
+    for names in NAMES:
+        x, keep = stacked(data, data.subset_of(*names))
+        surprise = -reference.linear_gaussian_log_likelihood(x, keep, *dense(model))
+        margin = 4.5 * reference.standard_error(surprise)
+        assert abs(model.entropy(*names) - surprise.mean()) <= margin
+
+
+def test_entropy_is_that_of_the_dense_gaussian(x64):
+    model = make_model()
+    for names in NAMES:
+        W, _, scale = dense(model, names)
+        covariance = W @ W.T + scale**2 * np.eye(len(W))
+        expected = stats.multivariate_normal(cov=covariance).entropy()
+        np.testing.assert_allclose(model.entropy(*names), expected, rtol=1e-10)
+
+
+def test_no_name_means_every_modality():
+    model = make_model()
+    assert model.mutual_information() == model.mutual_information(*WIDTHS)
+    assert model.entropy() == model.entropy(*WIDTHS)
+
+
+@pytest.mark.parametrize(
+    ("target", "given"),
+    [
+        (("rna",), ("rna",)),
+        (("rna",), ("adt",)),
+        (("rna", "adt"), ("adt", "image")),
+        (("rna", "adt", "image"), ("rna", "adt", "image")),
+        (("image",), ()),
+    ],
+)
+def test_reconstruction_is_the_expected_log_density(rng_key, target, given):
+    model = make_model()
+    data, _ = model.simulate(rng_key, 20_011)
+    x, keep = stacked(data, data.subset_of(*given))
+    W, b, scale = dense(model)
+    # all rows have one covariance, so that of the first serves for all means
+    _, covariance = reference.linear_gaussian_posterior(x[:1], keep[:1], W, b, scale)
+    gain = covariance[0] @ (W * keep[0][:, None]).T / scale**2
+    noise = np.random.default_rng(0).multivariate_normal(
+        np.zeros(LATENT), covariance[0], len(x)
+    )
+    z = (x - b) @ gain.T + noise
+    names = np.repeat([*WIDTHS], [*WIDTHS.values()])
+    log_prob = (
+        stats.norm(z @ W.T + b, scale).logpdf(x)[:, np.isin(names, target)].sum(-1)
+    )
+    margin = 4.5 * reference.standard_error(log_prob)
+    assert abs(model.reconstruction(target, given) - log_prob.mean()) <= margin
+
+
+# The published example (Hirt et al. 2024, Table 1)
+
+EXAMPLE, UNIMODAL = ("x1", "x2"), [("x1", "x2"), ("x2", "x1")]
+
+
+def test_example_expected_log_likelihood():
+    assert -illustrative_example().entropy() == pytest.approx(-5.698, abs=5e-4)
+
+
+def test_example_full_reconstruction():
+    found = illustrative_example().reconstruction(EXAMPLE, EXAMPLE)
+    assert found == pytest.approx(-2.838, abs=5e-4)
+
+
+def test_example_full_rate():
+    found = illustrative_example().mutual_information()
+    assert found == pytest.approx(2.860, abs=5e-4)
+
+
+def test_example_cross_reconstruction():
+    model = illustrative_example()
+    found = [model.reconstruction((target,), (given,)) for target, given in UNIMODAL]
+    assert np.mean(found) == pytest.approx(-52.75, abs=5e-3)
+
+
+def test_example_cross_rate():
+    model = illustrative_example()
+    found = [
+        model.mutual_information() - model.mutual_information(given)
+        for _, given in UNIMODAL
+    ]
+    assert np.mean(found) == pytest.approx(1.429, abs=5e-4)
+
+
+def test_example_has_the_published_loadings():
+    W, b, scale = dense(illustrative_example(), EXAMPLE)
+    np.testing.assert_array_equal(W, [[1, 1, 0], [1, 0, 10]])
+    np.testing.assert_array_equal([*b, scale], [0, 0, 1])

@@ -6,7 +6,14 @@ import jax
 import numpy as np
 
 from consilience.datasets.data import MultimodalData
-from consilience.inference.programs import Sites, in_plate, latent_sites, run, sites_of
+from consilience.inference.programs import (
+    Sites,
+    in_plate,
+    latent_sites,
+    name_of,
+    run,
+    sites_of,
+)
 
 
 def inspect(
@@ -54,7 +61,7 @@ def _guide_sites(trace: dict, data: MultimodalData) -> Sites:
         if not site["fn"].has_rsample:
             raise TypeError(
                 f"guide: site {name!r}: expected a distribution that can be "
-                f"reparameterised, got {type(site['fn']).__name__}; its pathwise gradient "
+                f"reparameterised, got {name_of(site['fn'])}; its pathwise gradient "
                 "would be wrong. Use a Normal head, or sum the variable out of the model"
             )
     return sites_of(latents)

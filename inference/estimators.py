@@ -11,6 +11,8 @@ import numpyro.distributions as dist
 from jaxtyping import Array, Float
 from numpyro.distributions.kl import kl_divergence
 
+from consilience.inference.programs import name_of
+
 
 @runtime_checkable
 class Estimator(Protocol):
@@ -68,15 +70,9 @@ class AnalyticKL:
                 return self.otherwise.kl(site, live, stopped, other, value)
         raise TypeError(
             f"AnalyticKL: site {site!r}: expected distributions with a KL in closed form, "
-            f"got {_name(live)} and {_name(other)}; use STL(), or "
+            f"got {name_of(live)} and {name_of(other)}; use STL(), or "
             "AnalyticKL(otherwise=STL()) to estimate only such pairs"
         )
-
-
-def _name(fn: dist.Distribution) -> str:
-    while hasattr(fn, "base_dist"):
-        fn = fn.base_dist
-    return type(fn).__name__
 
 
 ESTIMATORS = {"pathwise": Pathwise, "stl": STL, "analytic_kl": AnalyticKL}

@@ -144,6 +144,13 @@ def latent_sites(trace: dict) -> dict:
     }
 
 
+def name_of(fn: dist.Distribution) -> str:
+    """The family of a distribution, without what is wrapped around it."""
+    while hasattr(fn, "base_dist"):
+        fn = fn.base_dist
+    return type(fn).__name__
+
+
 def in_plate(site: dict) -> bool:
     """Whether a site stands in the data plate."""
     return any(frame.name == PLATE for frame in site["cond_indep_stack"])

@@ -1,7 +1,7 @@
 """`MultimodalData`: several measurements of the same rows, none of them complete."""
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import jax
 import jax.numpy as jnp
@@ -61,8 +61,8 @@ class MultimodalData:
         covariates: Mapping[str, object] | None = None,
         *,
         entries: Mapping[str, object] | None = None,
-        row_names: Sequence[str] | None = None,
-        feature_names: Mapping[str, Sequence[str]] | None = None,
+        row_names: Iterable[str] | None = None,
+        feature_names: Mapping[str, Iterable[str]] | None = None,
         allow_empty_rows: bool = False,
     ) -> "MultimodalData":
         """Validate arrays, turn NaN into masks and fill what is missing with zeros.

@@ -6,7 +6,6 @@ several cheap poolings. Permuting the modalities of `h` and of `subset` together
 nothing, and an absent modality has no influence, not in the last bit.
 """
 
-import math
 from abc import abstractmethod
 from collections.abc import Sequence
 from typing import final
@@ -96,11 +95,12 @@ class ProductOfExperts(Aggregation):
 
         Λ = I + Σ_{s∈S} Λ_s,    Λ μ = Σ_{s∈S} η_s
 
-    Each expert is given by its natural parameters η_s = Λ_s μ_s and Λ_s, which add up and
-    optimise far better than mean and log-scale do. Precisions stay within
-    (0, 1/min_scale²), smoothly. The empty subset gives N(0, I), to the last bit. (Wu &
-    Goodman 2018; Hirt et al. 2024, section 3.1. The paper's own numbers for products of
-    experts come from code that weights the means by variances.)
+    Each expert is given by its natural parameters, which add up: η_s = √(1 + Λ_s) m_s and
+    Λ_s = softplus(·), smoothly bounded by 1/min_scale². The network's m_s stays of moderate
+    size whatever the precision is, and a step of the optimiser changes log Λ_s by little
+    where Λ_s is large; with exp(·), training diverges. The empty subset gives N(0, I), to
+    the last bit. (Wu & Goodman 2018; Hirt et al. 2024, section 3.1. The paper's own
+    numbers for products of experts come from code that weights the means by variances.)
 
     Args:
         num_features: F, the width of h_s.
@@ -120,15 +120,16 @@ class ProductOfExperts(Aggregation):
         if not 0 < min_scale < 1:
             raise ValueError(f"min_scale: expected a number in (0, 1), got {min_scale}")
         self.natural = nnx.Linear(num_features, 2 * latent_dim, rngs=rngs)
-        self.max_log_precision = -2 * math.log(min_scale)
+        self.min_variance = min_scale**2
 
     def embed(
         self, h: Float[Array, "rows modalities features"]
     ) -> Float[Array, "rows modalities embedded"]:
         """[η_s, Λ_s] of every expert."""
-        eta, raw = jnp.split(self.natural(h), 2, -1)
-        bound = self.max_log_precision
-        return jnp.concatenate([eta, jnp.exp(bound * jnp.tanh(raw / bound))], -1)
+        mean, raw = jnp.split(self.natural(h), 2, -1)
+        precision = nnx.softplus(raw)
+        precision = precision / (1 + self.min_variance * precision)
+        return jnp.concatenate([jnp.sqrt(1 + precision) * mean, precision], -1)
 
     def pool(
         self,

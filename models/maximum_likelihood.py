@@ -3,7 +3,6 @@
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float
 
 from consilience.datasets.data import MultimodalData
 from consilience.models.linear_gaussian import LinearGaussian, counted
@@ -111,12 +110,7 @@ def _em_step(x, m, state, *, fixed: bool):
     return W, b, scale if fixed else jnp.sqrt(variance)
 
 
-def _model(
-    data: MultimodalData,
-    W: Float[Array, "features latent"],
-    b: Float[Array, " features"],
-    scale: float,
-) -> LinearGaussian:
+def _model(data: MultimodalData, W, b, scale) -> LinearGaussian:
     cuts = np.cumsum([shape[0] for shape in data.event_shapes])[:-1]
     loadings = dict(zip(data.names, jnp.split(jnp.asarray(W), cuts), strict=True))
     biases = dict(zip(data.names, jnp.split(jnp.asarray(b), cuts), strict=True))

@@ -116,9 +116,12 @@ def test_sum_pooling_reaches_the_optimum():
 @pytest.mark.slow
 @pytest.mark.parametrize("estimator", [cs.AnalyticKL(), cs.STL()])
 def test_a_product_of_experts_done_right_stays_finite(estimator):
-    """The paper's own row has a gap of 1.29, for its code weights means by variance."""
+    """The paper's own row has a gap of 1.29, for its code weights means by variance.
+
+    The family's own optimum is at 1.2e-4.
+    """
     data, fitted = train(cs.ProductOfExperts, estimator)
     found = columns(fitted, data)
     print(found)
     assert np.isfinite(found).all()
-    assert found.gap <= 0.074
+    assert 0 <= found.gap <= 1e-3

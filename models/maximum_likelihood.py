@@ -31,13 +31,20 @@ def maximum_likelihood(
         max_steps: EM's limit.
 
     Raises:
-        ValueError: `latent_dim` is too large to learn σ too; a modality is no vector;
+        ValueError: `latent_dim` is too large to learn σ too; `scale` is not positive; a
+            modality is no vector; a feature was never measured; the data have no noise;
             EM has not settled after `max_steps`.
     """
     for name, shape in zip(data.names, data.event_shapes, strict=True):
         if len(shape) != 1:
             raise ValueError(
                 f"modality {name!r}: expected vectors, got events of {shape}"
+            )
+        measured = np.asarray(data.observed(name)).any(0)
+        if not measured.all():
+            raise ValueError(
+                f"modality {name!r}, column {measured.argmin()}: expected measurements, "
+                "got none in any row"
             )
     x = np.concatenate([np.asarray(data.filled(n), float) for n in data.names], -1)
     m = np.asarray(counted(data))
@@ -46,6 +53,8 @@ def maximum_likelihood(
             f"latent_dim: expected 1 to {x.shape[1] - 1} (fewer than the features) where "
             f"scale is learned, got {latent_dim}"
         )
+    if scale is not None and not scale > 0:
+        raise ValueError(f"scale: expected a positive number or None, got {scale!r}")
     if m.all():
         return _model(data, *_closed_form(x, latent_dim, scale))
     return _expectation_maximization(
@@ -54,23 +63,38 @@ def maximum_likelihood(
 
 
 def _closed_form(x: np.ndarray, latent_dim: int, scale: float | None):
-    b = x.mean(0)
-    values, vectors = np.linalg.eigh(np.cov(x.T, bias=True).reshape(2 * x.shape[1:]))
-    values, vectors = values[::-1], vectors[:, ::-1]
+    values, vectors = _principal_components(x)
     variance = values[latent_dim:].mean() if scale is None else scale**2
-    gain = np.sqrt(np.maximum(values[:latent_dim] - variance, 0.0))
-    W = np.zeros((x.shape[1], latent_dim))
-    W[:, : len(gain)] = vectors[:, :latent_dim] * gain
-    return W, b, np.sqrt(variance)
+    if scale is None and variance <= 1e-12 * values[0]:
+        raise ValueError(
+            f"scale: the data vary in {latent_dim} dimensions only; with no noise around "
+            "them the likelihood has no maximum; expected more rows, fewer latents or a "
+            "known scale"
+        )
+    W = _loadings(np.maximum(values - variance, 0.0), vectors, latent_dim)
+    return W, x.mean(0), np.sqrt(variance)
+
+
+def _principal_components(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Eigenvalues of the covariance, the largest first, and eigenvectors as columns."""
+    values, vectors = np.linalg.eigh(np.cov(x.T, bias=True).reshape(2 * x.shape[1:]))
+    return np.maximum(values[::-1], 0.0), vectors[:, ::-1]
+
+
+def _loadings(
+    variances: np.ndarray, vectors: np.ndarray, latent_dim: int
+) -> np.ndarray:
+    W = (vectors * np.sqrt(variances))[:, :latent_dim]
+    return np.pad(W, [(0, 0), (0, latent_dim - W.shape[1])])
 
 
 def _expectation_maximization(data, x, m, latent_dim, scale, tolerance, max_steps):
-    count = np.maximum(m.sum(0), 1)
-    mean = (x * m).sum(0) / count
-    filled = np.where(m, x, mean)
-    W, b, start = _closed_form(filled, min(latent_dim, x.shape[1] - 1), None)
-    W = np.pad(W, [(0, 0), (0, latent_dim - W.shape[1])])
-    state = tuple(map(jnp.asarray, (W, b, scale or max(start, 1e-3))))
+    mean = (x * m).sum(0) / m.sum(0)
+    values, vectors = _principal_components(np.where(m, x, mean))
+    # No column is shrunk to zero as in the closed form: EM would never leave that point.
+    W = _loadings(values, vectors, latent_dim)
+    start = scale or max(np.sqrt(values[latent_dim:].mean()), 1e-3)
+    state = tuple(map(jnp.asarray, (W, mean, start)))
     step = jax.jit(_em_step, static_argnames="fixed")
     likelihood = jax.jit(lambda *s: _model(data, *s).log_likelihood(data).mean())
     before = likelihood(*state)

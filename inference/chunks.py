@@ -54,7 +54,7 @@ def check_subset(data: MultimodalData, subset) -> jax.Array:
     """
     if subset is None:
         return data.present
-    subset = jnp.asarray(subset)
+    subset = subset if isinstance(subset, jax.Array) else np.asarray(subset)
     if subset.shape != data.present.shape or subset.dtype != bool:
         raise ValueError(
             f"subset: expected booleans of shape {data.present.shape}, got {subset.dtype} "

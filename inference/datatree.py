@@ -118,7 +118,7 @@ def _observed(data: MultimodalData) -> dict[str, Float[np.ndarray, "rows ..."]]:
     }
 
 
-def _with_chain(arrays: Mapping[str, Array]) -> dict[str, np.ndarray]:
+def _with_chain(arrays: Mapping[str, Array | np.ndarray]) -> dict[str, np.ndarray]:
     return {name: np.asarray(array)[None] for name, array in arrays.items()}
 
 

@@ -167,7 +167,7 @@ class MultimodalData:
         picked = dataclasses.replace(self._rows(rows), row_names=names, total=None)
         return dataclasses.replace(picked, feature_names=self.feature_names)
 
-    def batch(self, index: Array) -> "MultimodalData":
+    def batch(self, index: Array | np.ndarray) -> "MultimodalData":
         """Select rows that stand for the whole data set: `total` is set, names go.
 
         `index` may be traced. The plate of a batch scales its rows by total / size.

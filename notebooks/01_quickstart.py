@@ -51,11 +51,11 @@ print(train.names, train.event_shapes, train.size, "rows")
 pixels = cs.NormalLikelihood(0.2)
 likelihoods = dict.fromkeys(train.names, pixels) | {"word": cs.OneHotLikelihood()}
 model = cs.multimodal_model(
-    cs.standard_normal(16), likelihoods, partial(cs.MLPDecoder, hidden=(256,))
+    cs.standard_normal(12), likelihoods, partial(cs.MLPDecoder, hidden=(256,))
 )
-guide = cs.amortized_guide(16, partial(cs.MLPEncoder, hidden=(256,)), cs.SumPooling)
-epochs = 3 if fast else 200
-rate = optax.cosine_decay_schedule(2e-3, 12 * epochs)
+guide = cs.amortized_guide(12, partial(cs.MLPEncoder, hidden=(256,)), cs.SumPooling)
+epochs = 3 if fast else 300
+rate = optax.cosine_decay_schedule(5e-3, 12 * epochs)
 svi = SVI(model, guide, optax.adam(rate), cs.MaskedELBO())
 fitted = cs.fit(
     keys[2],

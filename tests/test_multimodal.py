@@ -221,6 +221,15 @@ def test_absent_values_change_no_bit(params, filler):
     jax.tree.map(np.testing.assert_array_equal, found, expected)
 
 
+def test_sites_never_hold_what_stands_in_a_missing_place(params):
+    data = make_data().restrict(make_data().present.at[2:5, 1].set(False))
+    seen = data.observed("image")
+    image = jnp.where(seen, data.values["image"], jnp.nan)
+    spoiled = dataclasses.replace(data, values={"image": image})
+    site = sites_of(make_model(), spoiled, params=params)["image"]
+    np.testing.assert_array_equal(site["value"], np.where(seen, image, 0))
+
+
 def test_a_batch_is_scaled_to_the_whole_data_set(params):
     data, index = make_data(), jnp.array([4, 0])
     z = jax.random.normal(jax.random.key(0), (2, LATENT))

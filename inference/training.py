@@ -53,7 +53,7 @@ def fit(
     _check_data(data, validation)
     key_init, key_order, key_validation = jax.random.split(rng_key, 3)
     data, size = data.bare(), min(batch_size, data.size)
-    state = svi.init(key_init, data.batch(jnp.arange(size)))
+    state = jax.jit(svi.init)(key_init, data.batch(jnp.arange(size)))
     inspect(svi.model, svi.guide, svi.get_params(state), data)
     bounds, validated = [], []
     with tqdm(range(num_epochs), disable=not progress, unit="epoch") as bar:
@@ -118,7 +118,7 @@ def validation_bound(
     for start in range(0, data.size, chunk_size):
         index = np.arange(start, min(start + chunk_size, data.size))
         key = jax.random.fold_in(rng_key, start)
-        rows = data.batch(index)  # scaled up to all rows, hence a mean of the chunks
+        rows = data.batch(jnp.asarray(index))  # scaled up to all rows, hence a mean of the chunks
         total += len(index) / data.size * float(_bound(svi, key, params, rows))
     return total / data.size
 

@@ -1,7 +1,6 @@
 """The amortised guide: encoders, an aggregation over any subset, a distribution."""
 
 from collections.abc import Callable, Mapping
-from functools import partial
 
 import jax.numpy as jnp
 import numpyro
@@ -53,8 +52,7 @@ def amortized_guide(
     def guide(
         data: MultimodalData, subset: Bool[Array, "rows modalities"] | None = None
     ) -> None:
-        make = partial(aggregation, num_features, latent_dim)
-        pooling = module("aggregation", lambda rngs: make(rngs=rngs))
+        pooling = module("aggregation", aggregation, num_features, latent_dim)
         h = encode(data, encoder_of, num_features)
         embedded = numpyro.deterministic("features", pooling.embed(h))
         parameters = pooling.pool(embedded, data.subset(subset))
@@ -80,8 +78,8 @@ def encode(
     features = []
     for name in data.names:
         x = encoder_input(data, name)
-        make = partial(encoder_of(name, data.names), x.shape[1:], num_features)
-        encoder = module(f"encoder.{name}", lambda rngs, make=make: make(rngs=rngs))
+        make = encoder_of(name, data.names)
+        encoder = module(f"encoder.{name}", make, x.shape[1:], num_features)
         features.append(encoder(x))
     return jnp.stack(features, -2)
 

@@ -1,7 +1,6 @@
 """The generative model: one shared latent cause, one likelihood per modality."""
 
 from collections.abc import Callable, Mapping
-from functools import partial
 
 import numpyro
 import numpyro.distributions as dist
@@ -49,8 +48,8 @@ def multimodal_model(
                 likelihood = likelihood_of(name, data.names)
                 outputs = num_outputs(likelihood, event_shape)
                 shape = event_shape if outputs is None else (*event_shape, outputs)
-                make = partial(decoder_of(name, data.names), z.shape[-1], shape)
-                eta = module(f"decoder.{name}", lambda rngs, m=make: m(rngs=rngs))(z)
+                make = decoder_of(name, data.names)
+                eta = module(f"decoder.{name}", make, z.shape[-1], shape)(z)
                 with handlers.scope(prefix=name, divider="."):
                     p_x = likelihood(eta, data.covariates)
                 observe(data, name, p_x, subset)

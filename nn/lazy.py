@@ -1,6 +1,7 @@
 """Flax NNX modules as lazily initialised NumPyro parameters."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
+from functools import lru_cache
 
 import jax
 import jax.numpy as jnp
@@ -8,7 +9,7 @@ import numpyro
 from flax import nnx
 
 
-def module(name: str, make: Callable[[nnx.Rngs], nnx.Module]) -> nnx.Module:
+def module(name: str, make: Callable[..., nnx.Module], *sizes: Hashable) -> nnx.Module:
     """Register the parameters of an NNX module as one param site and return the module.
 
     Values are drawn from the key of `svi.init`, so that seeds matter and
@@ -18,21 +19,31 @@ def module(name: str, make: Callable[[nnx.Rngs], nnx.Module]) -> nnx.Module:
 
     Args:
         name: the site is called `f"{name}$params"`; two calls with one name share it.
-        make: builds the module from random streams, `make(nnx.Rngs(key))`.
+        make: builds the module, `make(*sizes, rngs=nnx.Rngs(key))`: a class, a
+            `functools.partial` of one, or a function.
+        sizes: what only the data tell, such as widths.
 
     Raises:
         TypeError: the module holds mutable state (batch statistics, dropout streams),
             which an ELBO with several views cannot carry.
     """
-    graph, state = nnx.split(nnx.eval_shape(lambda: make(nnx.Rngs(0))))
+    graph, state = _abstract(make, sizes)
     _refuse_mutable_state(name, state)
-    values = numpyro.param(f"{name}$params", lambda key: _initial_values(make, key))
+    values = numpyro.param(f"{name}$params", lambda key: _initial_values(make, sizes, key))
+    state = jax.tree.map(lambda leaf: leaf, state)  # a copy: the abstract one is cached
     nnx.replace_by_pure_dict(state, values)
     return nnx.merge(graph, state)
 
 
-def _initial_values(make: Callable[[nnx.Rngs], nnx.Module], key: jax.Array) -> dict:
-    values = nnx.to_pure_dict(nnx.state(make(nnx.Rngs(key)), nnx.Param))
+@lru_cache(maxsize=1024)
+def _abstract(make: Callable[..., nnx.Module], sizes: tuple):
+    """Structure of a module without its numbers; programs are traced many times."""
+    return nnx.split(nnx.eval_shape(lambda: make(*sizes, rngs=nnx.Rngs(0))))
+
+
+def _initial_values(make: Callable[..., nnx.Module], sizes: tuple, key: jax.Array) -> dict:
+    built = make(*sizes, rngs=nnx.Rngs(key))
+    values = nnx.to_pure_dict(nnx.state(built, nnx.Param))
     return jax.tree.map(_to_default_precision, values)
 
 

@@ -75,8 +75,7 @@ def test_closed_form_reaches_the_best_likelihood(x64, latent_dim):
     np.testing.assert_allclose(found, expected, rtol=1e-10)
 
 
-@pytest.mark.parametrize("latent_dim", [1, 8, 11])
-@pytest.mark.parametrize("scale", [0.1, 1.3])
+@pytest.mark.parametrize(("latent_dim", "scale"), [(1, 0.1), (8, 1.3), (11, 0.1)])
 def test_closed_form_with_a_known_scale(x64, latent_dim, scale):
     data = make_data(draw())
     model = maximum_likelihood(data, latent_dim, scale)
@@ -143,8 +142,7 @@ def test_em_on_complete_rows_agrees_with_the_closed_form(x64):
     assert_same_law(found, maximum_likelihood(make_data(draw()), 2), 1e-5)
 
 
-@pytest.mark.parametrize("latent_dim", [2, 11])
-@pytest.mark.parametrize("scale", [0.5, 0.7])
+@pytest.mark.parametrize(("latent_dim", "scale"), [(2, 0.7), (11, 0.5)])
 def test_em_with_a_known_scale_agrees_with_the_closed_form(x64, latent_dim, scale):
     data = by_em(draw())
     model = maximum_likelihood(data, latent_dim, scale, tolerance=1e-9)

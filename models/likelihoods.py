@@ -12,6 +12,7 @@ import dataclasses
 from collections.abc import Callable, Mapping
 
 import jax.numpy as jnp
+import numpy as np
 import numpyro
 import numpyro.distributions as dist
 from jax import nn
@@ -39,7 +40,7 @@ class NormalLikelihood:
     scale: float | tuple = 1.0
 
     def __post_init__(self):
-        if not bool(jnp.all(jnp.asarray(self.scale) > 0)):
+        if not np.all(np.asarray(self.scale) > 0):
             raise ValueError(f"scale: expected positive numbers, got {self.scale!r}")
 
     def __call__(

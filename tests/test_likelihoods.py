@@ -239,6 +239,16 @@ def test_a_function_gets_one_number_an_entry():
     assert num_outputs(lambda eta, covariates: dist.Normal(eta, 1.0), (3,)) is None
 
 
+@parametrize
+def test_may_be_made_inside_jit(name):
+    def run(eta, x):
+        return trace(LIKELIHOODS[name](**CASES[name].kwargs), eta)[0].log_prob(x)
+
+    likelihood, x, eta = set_up(name)
+    expected = trace(likelihood, eta)[0].log_prob(x)
+    np.testing.assert_allclose(jax.jit(run)(eta, x), expected, rtol=1e-5)
+
+
 @pytest.mark.parametrize(
     ("name", "kwargs", "message"),
     [

@@ -9,7 +9,7 @@ import numpy as np
 import numpyro
 from jaxtyping import Array, Bool, Key, Shaped
 
-from consilience.datasets import validation
+from consilience.datasets import checks, validation
 from consilience.datasets.pytree import pytree_dataclass
 from consilience.datasets.standardization import Standardization
 
@@ -212,7 +212,7 @@ class MultimodalData:
         Raises:
             ValueError: already standardised; a modality of integers; `like` has none.
         """
-        validation.check_standardize(self, names, like)
+        checks.check_standardize(self, names, like)
         if like is not None:
             fitted = like.standardization
         else:
@@ -252,7 +252,7 @@ class MultimodalData:
         Raises:
             ValueError: the parts differ in modalities, shapes, covariates or scaling.
         """
-        validation.check_alike(parts)
+        checks.check_alike(parts)
         first = parts[0]
         partial = {name for part in parts for name in part.entries}
         return dataclasses.replace(
@@ -268,7 +268,7 @@ class MultimodalData:
                 n: jnp.concatenate([p.covariates[n] for p in parts])
                 for n in first.covariates
             },
-            row_names=validation.joint_row_names(parts),
+            row_names=checks.joint_row_names(parts),
             total=None,
         )
 

@@ -31,8 +31,7 @@ def quadrants_and_word() -> MultimodalData:
     for quadrant in QUADRANTS:
         half, side = quadrant.split("_")
         values[quadrant] = images[:, halves[half], sides[side]].reshape(-1, 16)
-    letters = np.array([[LETTERS.index(c) for c in word.ljust(5)] for word in WORDS])
-    values["word"] = np.eye(len(LETTERS), dtype=np.int32)[letters[digits.target]]
+    values["word"] = _one_hot_words()[digits.target]
     return MultimodalData.from_arrays(values, covariates={"label": digits.target})
 
 
@@ -53,3 +52,15 @@ def spell(word: np.ndarray | jax.Array) -> np.ndarray:
     characters = np.array(list(LETTERS))[index]
     flat = ["".join(c).strip() for c in characters.reshape(-1, characters.shape[-1])]
     return np.array(flat).reshape(index.shape[:-1])
+
+
+def likeliest_word(probabilities: np.ndarray) -> np.ndarray:
+    """The likeliest of the ten words under character probabilities `[..., 5, 16]`."""
+    log_p = np.log(np.maximum(np.asarray(probabilities, float), 1e-30))
+    fit = np.einsum("...lc,wlc->...w", log_p, _one_hot_words())
+    return np.asarray(np.array(WORDS)[fit.argmax(-1)])
+
+
+def _one_hot_words() -> np.ndarray:
+    letters = [[LETTERS.index(c) for c in word.ljust(5)] for word in WORDS]
+    return np.eye(len(LETTERS), dtype=np.int32)[np.array(letters)]

@@ -42,7 +42,7 @@ def validate(
     _known("entries", entries, names)
     _known("feature_names", feature_names, names)
     size = _num_rows(values)
-    rows = _unique_names("row_names", row_names, size)
+    rows = unique_names("row_names", row_names, size)
     arrays, observed, columns, labels = {}, {}, {}, {}
     for name, value in values.items():
         arrays[name] = _numbers(f"values[{name!r}]", value, size)
@@ -120,7 +120,8 @@ def _num_rows(values: dict) -> int:
     return shape[0]
 
 
-def _unique_names(argument: str, given, length: int) -> tuple[str, ...]:
+def unique_names(argument: str, given, length: int) -> tuple[str, ...]:
+    """Names as a tuple; refuses a wrong number of them and duplicates."""
     if given is None:
         return ()
     given = tuple(map(str, given))
@@ -137,7 +138,7 @@ def _unique_names(argument: str, given, length: int) -> tuple[str, ...]:
 def _columns(name: str, feature_names: Mapping, shape: tuple) -> tuple[str, ...]:
     given = feature_names.get(name)
     width = int(np.prod(shape[1:]))
-    return _unique_names(f"feature_names[{name!r}]", given, width)
+    return unique_names(f"feature_names[{name!r}]", given, width)
 
 
 def _array(argument: str, value) -> np.ndarray:
@@ -279,76 +280,3 @@ def _covariates(
             )
         read[name] = _to_jax(argument, labels, array, np.ones(array.shape, bool))
     return read
-
-
-def check_standardize(data, names, like) -> None:
-    """Refuse a standardisation that would be wrong."""
-    if data.standardization is not None:
-        raise ValueError(
-            "standardize: expected unscaled data, but they are scaled already"
-        )
-    if like is not None and names is not None:
-        raise ValueError("standardize: expected `names` or `like`, got both")
-    if like is not None and like.standardization is None:
-        raise ValueError("like: expected standardised data, got unscaled ones")
-    chosen = like.standardization.loc if like is not None else names or ()
-    for name in chosen:
-        data.index(name)
-        dtype = data.values[name].dtype
-        if not jnp.issubdtype(dtype, jnp.floating):
-            raise ValueError(
-                f"standardize: modality {name!r}: expected floats, got {dtype}"
-            )
-        ours = data.event_shapes[data.index(name)]
-        theirs = like.standardization.loc[name].shape if like is not None else ours
-        if ours != theirs:
-            raise ValueError(
-                f"like: modality {name!r}: expected measurements of shape {ours}, got "
-                f"{theirs}"
-            )
-
-
-def check_alike(parts: Sequence) -> None:
-    """Refuse to concatenate data sets of different kinds."""
-    if not parts:
-        raise ValueError("parts: expected at least one data set, got none")
-    first = parts[0]
-    for part in parts[1:]:
-        for field in ("names", "event_shapes", "feature_names"):
-            ours, theirs = getattr(first, field), getattr(part, field)
-            if ours != theirs:
-                raise ValueError(f"parts: expected {field} {ours}, got {theirs}")
-        for field in ("values", "covariates"):
-            ours, theirs = _kinds(getattr(first, field)), _kinds(getattr(part, field))
-            if ours != theirs:
-                raise ValueError(f"parts: expected {field} {ours}, got {theirs}")
-        if not _same_scaling(first.standardization, part.standardization):
-            raise ValueError(
-                "parts: expected one and the same standardisation, got two"
-            )
-
-
-def _kinds(arrays: Mapping) -> str:
-    kinds = [
-        f"{n} {arrays[n].dtype}{list(arrays[n].shape[1:])}" for n in sorted(arrays)
-    ]
-    return ", ".join(kinds) or "none"
-
-
-def _same_scaling(a, b) -> bool:
-    if a is None or b is None:
-        return a is b
-    pairs = [(a.loc, b.loc), (a.scale, b.scale)]
-    return all(
-        x.keys() == y.keys() and all(np.array_equal(x[n], y[n]) for n in x)
-        for x, y in pairs
-    )
-
-
-def joint_row_names(parts: Sequence) -> tuple[str, ...]:
-    """Row names of a concatenation: those of all parts, or none."""
-    if not all(part.row_names for part in parts):
-        return ()
-    size = sum(part.size for part in parts)
-    joint = [name for part in parts for name in part.row_names]
-    return _unique_names("row_names", joint, size)

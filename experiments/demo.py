@@ -107,7 +107,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     bound.add_argument("--beta", type=positive, default=1.0, help="weight of the rates")
     training = parser.add_argument_group("training")
-    training.add_argument("--epochs", type=whole_number(1), default=300, help="passes")
+    training.add_argument("--epochs", type=whole_number(1), default=250, help="passes")
     training.add_argument(
         "--batch-size", type=whole_number(1), default=128, help="rows"
     )

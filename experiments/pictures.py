@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from consilience.datasets.digits import QUADRANTS, assemble, spell
+from consilience.datasets.digits import QUADRANTS, assemble, likeliest_word
 from consilience.inference.fitted import History
 
 if TYPE_CHECKING:
@@ -34,9 +34,16 @@ def training_curve(history: History) -> "Figure":
     with plt.rc_context(STYLE):
         figure, axes = plt.subplots(figsize=(7, 4), layout="constrained")
         epochs = np.arange(1, len(history.bound) + 1)
-        axes.plot(epochs, history.bound, color=BLUE, label="training rows")
+        axes.plot(
+            epochs, history.bound, color=BLUE, label="training rows, modalities hidden"
+        )
         if len(history.validation):
-            axes.plot(epochs, history.validation, color=ORANGE, label="held-out rows")
+            axes.plot(
+                epochs,
+                history.validation,
+                color=ORANGE,
+                label="held-out rows, complete",
+            )
         worst = np.quantile(history.bound, 0.02) if len(epochs) > 50 else None
         axes.set(
             xlabel="epoch",
@@ -79,8 +86,8 @@ def completions(
                 _digit(axes, shown, given, wanted=truth["word"][j])
             _row_title(row[0], "given:\n" + describe(given))
         figure.suptitle(
-            "Test digits completed from what was given (blue); one draw from the posterior "
-            "each.\nWords in orange are not the truth."
+            "Test digits completed from what was given (blue), one draw from the posterior "
+            "each.\nBelow, the likeliest of the ten words; orange where it is not the truth."
         )
     return figure
 
@@ -112,8 +119,8 @@ def _digit(axes: "Axes", shown, given, wanted: np.ndarray | None = None) -> None
         if name in CORNERS:
             frame = {"fill": False, "edgecolor": BLUE, "linewidth": 1.8}
             axes.add_patch(Rectangle(CORNERS[name], 4, 4, **frame))
-    word = str(spell(shown["word"]))
-    wrong = wanted is not None and word != str(spell(wanted))
+    word = str(likeliest_word(shown["word"]))
+    wrong = wanted is not None and word != str(likeliest_word(wanted))
     color = BLUE if "word" in given else ORANGE if wrong else GREY
     axes.set_xlabel(word, color=color, labelpad=2)
 

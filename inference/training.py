@@ -116,9 +116,9 @@ def validation_bound(
     """
     params, total = svi.get_params(state), 0.0
     for start in range(0, data.size, chunk_size):
-        index = np.arange(start, min(start + chunk_size, data.size))
+        index = jnp.arange(start, min(start + chunk_size, data.size))
         key = jax.random.fold_in(rng_key, start)
-        rows = data.batch(jnp.asarray(index))  # scaled up to all rows, hence a mean of the chunks
+        rows = data.batch(index)  # scaled up to all rows, hence a mean of the chunks
         total += len(index) / data.size * float(_bound(svi, key, params, rows))
     return total / data.size
 

@@ -29,7 +29,9 @@ def module(name: str, make: Callable[..., nnx.Module], *sizes: Hashable) -> nnx.
     """
     graph, state = _abstract(make, sizes)
     _refuse_mutable_state(name, state)
-    values = numpyro.param(f"{name}$params", lambda key: _initial_values(make, sizes, key))
+    values = numpyro.param(
+        f"{name}$params", lambda key: _initial_values(make, sizes, key)
+    )
     state = jax.tree.map(lambda leaf: leaf, state)  # a copy: the abstract one is cached
     nnx.replace_by_pure_dict(state, values)
     return nnx.merge(graph, state)
@@ -41,7 +43,9 @@ def _abstract(make: Callable[..., nnx.Module], sizes: tuple):
     return nnx.split(nnx.eval_shape(lambda: make(*sizes, rngs=nnx.Rngs(0))))
 
 
-def _initial_values(make: Callable[..., nnx.Module], sizes: tuple, key: jax.Array) -> dict:
+def _initial_values(
+    make: Callable[..., nnx.Module], sizes: tuple, key: jax.Array
+) -> dict:
     built = make(*sizes, rngs=nnx.Rngs(key))
     values = nnx.to_pure_dict(nnx.state(built, nnx.Param))
     return jax.tree.map(_to_default_precision, values)

@@ -54,7 +54,7 @@ model = cs.multimodal_model(
     cs.standard_normal(12), likelihoods, partial(cs.MLPDecoder, hidden=(256,))
 )
 guide = cs.amortized_guide(12, partial(cs.MLPEncoder, hidden=(256,)), cs.SumPooling)
-epochs = 3 if fast else 300
+epochs = 3 if fast else 250
 rate = optax.cosine_decay_schedule(5e-3, 12 * epochs)
 svi = SVI(model, guide, optax.adam(rate), cs.MaskedELBO())
 fitted = cs.fit(

@@ -3,7 +3,14 @@ import pytest
 from sklearn.datasets import load_digits
 
 from consilience import quadrants_and_word
-from consilience.datasets.digits import LETTERS, QUADRANTS, WORDS, assemble, spell
+from consilience.datasets.digits import (
+    LETTERS,
+    QUADRANTS,
+    WORDS,
+    assemble,
+    likeliest_word,
+    spell,
+)
 
 
 @pytest.fixture(scope="module")
@@ -58,3 +65,12 @@ def test_spell_takes_probabilities_and_leading_axes(data):
 def test_spell_keeps_a_blank_inside():
     indices = np.array([LETTERS.index(c) for c in "t o  "])
     assert spell(np.eye(16)[indices]) == "t o"
+
+
+def test_likeliest_word(data):
+    word = data.values["word"]
+    smooth = 0.9 * np.asarray(word) + 0.1 / 16
+    assert list(likeliest_word(smooth[:3])) == ["zero", "one", "two"]
+    blurred = smooth.copy()
+    blurred[0, 0] = 1 / 16  # "?ero"
+    assert likeliest_word(blurred[0]) == "zero"

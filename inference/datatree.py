@@ -65,9 +65,8 @@ def to_datatree(
     draws = over_rows(work, key_draws, data, subset, chunk_size, axis=1)
     latents, log_x, log_weight = jax.tree.map(np.asarray, draws)
     log_x, log_weight = _in_first_units(data, subset, log_x, log_weight)
-    predictive = generate(
-        key_predictive, model, guide, params, data, subset, num_samples=num_predictive
-    )
+    sizes = {"num_samples": num_predictive, "chunk_size": chunk_size}
+    predictive = generate(key_predictive, model, guide, params, data, subset, **sizes)
     groups = {
         "posterior": _with_chain(latents),
         "log_likelihood": _with_chain(log_x),

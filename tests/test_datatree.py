@@ -173,6 +173,17 @@ def test_predictions_are_in_first_units(tree, first):
         assert np.abs(z_score).max() <= 4.5
 
 
+def test_predictions_are_those_of_generate_in_the_same_chunks(tree, first):
+    data, (_, key) = first.standardize(), jax.random.split(KEY)
+    given, sizes = (
+        data.subset_of("a", "c"),
+        {"num_samples": PREDICTIVE, "chunk_size": 3},
+    )
+    generated = cs.generate(key, model, guide, {}, data, given, **sizes)
+    for name, value in generated.items():
+        np.testing.assert_array_equal(tree.posterior_predictive[name][0], value)
+
+
 def test_survives_a_file(tree, tmp_path):
     tree.to_netcdf(tmp_path / "posterior.nc")
     back = az.from_netcdf(tmp_path / "posterior.nc")

@@ -20,6 +20,12 @@ KEY = jax.random.key(11)
 TRUTH = linear_gaussian(KEY)
 TRACES = []
 
+log_p = jax.jit(TRUTH.log_likelihood)
+
+
+def init(svi, data):
+    return jax.jit(svi.init)(KEY, data)
+
 
 @pytest.fixture(scope="module")
 def data():
@@ -120,15 +126,15 @@ def test_batches_of_an_epoch_have_the_loss_of_all_rows_as_their_mean(exact):
     batches = jax.jit(jax.vmap(lambda rows: loss(data.batch(rows))))
     losses = batches(epoch_order(KEY, 0, 6, 3))
     assert np.abs(losses[0] - losses[1]) > 1.0
-    total = -TRUTH.log_likelihood(data).sum()
+    total = -log_p(data).sum()
     np.testing.assert_allclose(losses.mean(), total, rtol=1e-5)
 
 
 @pytest.mark.parametrize("chunk_size", [2000, 3])
 def test_validation_bound_is_a_mean_over_rows(chunk_size, exact, data):
-    state = exact.init(KEY, data)
+    state = init(exact, data)
     bound = cs.validation_bound(KEY, exact, state, data, chunk_size=chunk_size)
-    np.testing.assert_allclose(bound, TRUTH.log_likelihood(data).mean(), rtol=1e-5)
+    np.testing.assert_allclose(bound, log_p(data).mean(), rtol=1e-5)
 
 
 def test_history_holds_the_bounds_of_both_sets(exact, data):
@@ -143,7 +149,7 @@ def test_history_holds_the_bounds_of_both_sets(exact, data):
         progress=False,
     )
     for bound, rows in zip(fitted.history, (data, held_out), strict=True):
-        expected = TRUTH.log_likelihood(rows).mean()
+        expected = log_p(rows).mean()
         np.testing.assert_allclose(bound, [expected] * 2, rtol=1e-5)
     _, loss = jax.jit(exact.update)(fitted.state, data)  # the user's own loop goes on
     np.testing.assert_allclose(loss, -7 * fitted.history.bound[0], rtol=1e-5)
@@ -151,10 +157,10 @@ def test_history_holds_the_bounds_of_both_sets(exact, data):
 
 def test_beta_reaches_the_bound_through_update(exact, data):
     """A schedule's value, traced, in place of the setting."""
-    state = exact.init(KEY, data)
+    state = init(exact, data)
     update = jax.jit(lambda beta: exact.update(state, data, beta=beta)[1])
     set_so = SVI(TRUTH, exact.guide, SGD(0.1), cs.MaskedELBO(beta=0.25))
-    set_so.init(KEY, data)
+    init(set_so, data)
     _, loss = jax.jit(set_so.update)(state, data)
     np.testing.assert_allclose(update(0.25), loss, rtol=1e-5)
     zero, one, two = map(update, (0.0, 1.0, 2.0))
@@ -281,7 +287,7 @@ FUNCTIONS = {
 @pytest.mark.usefixtures("untyped")
 @pytest.mark.parametrize("name", FUNCTIONS)
 def test_methods_of_the_result_pass_everything_on(name, exact, data, monkeypatch):
-    fitted = cs.Fitted(exact, exact.init(KEY, data), cs.History(np.ones(1), np.ones(0)))
+    fitted = cs.Fitted(exact, init(exact, data), cs.History(np.ones(1), np.ones(0)))
     monkeypatch.setattr(
         f"consilience.inference.fitted.{name}", lambda *a, **kw: (a, kw)
     )
@@ -293,6 +299,6 @@ def test_methods_of_the_result_pass_everything_on(name, exact, data, monkeypatch
 
 
 def test_result_generates_from_the_prior(exact, data):
-    fitted = cs.Fitted(exact, exact.init(KEY, data), cs.History(np.ones(1), np.ones(0)))
+    fitted = cs.Fitted(exact, init(exact, data), cs.History(np.ones(1), np.ones(0)))
     ours = fitted.generate_from_prior(KEY, data, num_samples=2)
     assert_same(ours, cs.generate_from_prior(KEY, TRUTH, {}, data, num_samples=2))

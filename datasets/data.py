@@ -216,7 +216,8 @@ class MultimodalData:
         if like is not None:
             fitted = like.standardization
         else:
-            chosen = names or [n for n in self.names if _is_float(self.values[n])]
+            floats = [n for n in self.names if _is_float(self.values[n])]
+            chosen = floats if names is None else names
             values = {name: self.filled(name) for name in chosen}
             fitted = Standardization.fit(values, {n: self.observed(n) for n in chosen})
         scaled = dataclasses.replace(

@@ -54,7 +54,7 @@ class Standardization:
     def log_jacobian(
         self, name: str, observed: Bool[Array, "rows ..."]
     ) -> Float[Array, " rows"]:
-        """Log |∂(standardised)/∂(first units)| of each row of one modality.
+        """log |∂(standardised)/∂(first units)| of each row of one modality.
 
         Add it to a log-density of standardised values to have that of the first ones.
         """

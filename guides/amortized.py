@@ -11,6 +11,7 @@ from consilience.datasets.data import MultimodalData
 from consilience.guides.aggregations import SumPooling
 from consilience.guides.encoders import MLPEncoder
 from consilience.nn.lazy import module
+from consilience.nn.sizes import check_positive
 from consilience.nn.spec import per_modality
 
 Guide = Callable[..., None]
@@ -45,9 +46,7 @@ def amortized_guide(
     _refuse_built("aggregation", aggregation)
     if not callable(aggregation):
         raise TypeError(f"aggregation: expected a constructor, got {aggregation!r}")
-    for argument, value in (("latent_dim", latent_dim), ("num_features", num_features)):
-        if not isinstance(value, int) or value < 1:
-            raise ValueError(f"{argument}: expected a positive integer, got {value!r}")
+    check_positive(latent_dim=latent_dim, num_features=num_features)
 
     def guide(
         data: MultimodalData, subset: Bool[Array, "rows modalities"] | None = None

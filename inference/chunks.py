@@ -61,10 +61,3 @@ def check_subset(data: MultimodalData, subset) -> jax.Array:
             f"of shape {subset.shape}; build it with data.subset_of(...)"
         )
     return data.subset(subset)
-
-
-def check_positive(**sizes: int) -> None:
-    """Refuse counts that are not positive integers, by name."""
-    for name, value in sizes.items():
-        if not isinstance(value, int) or value < 1:
-            raise ValueError(f"{name}: expected a positive integer, got {value!r}")

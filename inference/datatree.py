@@ -11,10 +11,11 @@ from jaxtyping import Array, Bool, Float, Key
 
 from consilience.datasets.data import MultimodalData
 from consilience.inference import programs
-from consilience.inference.chunks import check_positive, over_rows
+from consilience.inference.chunks import over_rows
 from consilience.inference.contract import inspect
 from consilience.inference.likelihood import sampler
 from consilience.inference.posterior import generate
+from consilience.nn.sizes import check_positive
 
 if TYPE_CHECKING:
     from xarray import DataTree

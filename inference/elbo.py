@@ -14,6 +14,7 @@ from consilience.inference import programs
 from consilience.inference.contract import inspect
 from consilience.inference.estimators import STL, Estimator
 from consilience.inference.subsets import Hierarchical, SubsetLaw
+from consilience.nn.sizes import check_positive
 
 
 class Views(NamedTuple):
@@ -203,10 +204,7 @@ def _check_settings(subsets, beta, weights, estimator, num_particles) -> None:
         raise TypeError(f"estimator: expected one such as STL(), got {estimator!r}")
     if not isinstance(beta, int | float) or not beta >= 0:
         raise ValueError(f"beta: expected a number of 0 or more, got {beta!r}")
-    if not isinstance(num_particles, int) or num_particles < 1:
-        raise ValueError(
-            f"num_particles: expected a positive integer, got {num_particles!r}"
-        )
+    check_positive(num_particles=num_particles)
     for name, weight in (weights or {}).items():
         if not weight >= 0:
             raise ValueError(

@@ -12,9 +12,10 @@ from jaxtyping import Array, Bool, Float, Key
 
 from consilience.datasets.data import MultimodalData
 from consilience.inference import programs
-from consilience.inference.chunks import check_positive, over_rows
+from consilience.inference.chunks import over_rows
 from consilience.inference.contract import inspect
 from consilience.inference.pareto import pareto_k, tail_size
+from consilience.nn.sizes import check_positive
 
 
 class LogLikelihood(NamedTuple):
@@ -46,7 +47,7 @@ def log_likelihood(
     chunk_size: int = 500,
     samples_at_once: int = 100,
 ) -> LogLikelihood:
-    """Log p(x_S) ≈ log 1/K Σ_k p(x_S, z^k) / q(z^k | x_S) (Hirt et al. 2024, appendix I).
+    """log p(x_S) ≈ log 1/K Σ_k p(x_S, z^k) / q(z^k | x_S) (Hirt et al. 2024, appendix I).
 
     For any subset and for incomplete rows. log p(x_T | x_S) is the difference of the
     values of S ∪ T and S. A row whose S is empty has log-likelihood 0. Global latents are

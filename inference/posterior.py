@@ -9,9 +9,10 @@ from jaxtyping import Array, Bool, Key, Shaped
 
 from consilience.datasets.data import MultimodalData
 from consilience.inference import programs
-from consilience.inference.chunks import check_positive, over_rows
+from consilience.inference.chunks import over_rows
 from consilience.inference.contract import require_data
 from consilience.inference.likelihood import sampler
+from consilience.nn.sizes import check_positive
 
 
 def posterior(

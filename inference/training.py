@@ -13,9 +13,9 @@ from numpyro.infer.svi import SVIState
 from tqdm import tqdm
 
 from consilience.datasets.data import MultimodalData
-from consilience.inference.chunks import check_positive
 from consilience.inference.contract import inspect, require_data
 from consilience.inference.fitted import Fitted, History
+from consilience.nn.sizes import check_positive
 
 
 def fit(

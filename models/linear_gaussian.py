@@ -71,7 +71,7 @@ class LinearGaussian:
     def log_likelihood(
         self, data: MultimodalData, subset: Bool[Array, "rows modalities"] | None = None
     ) -> Float[Array, " rows"]:
-        """Log p(x_S) of each row in nats, over the units of the unscaled data.
+        """log p(x_S) of each row in nats, over the units of the unscaled data.
 
         By the matrix determinant lemma and Woodbury's identity with r = m (x − b):
         −½ [ |r|²/σ² − rᵀW K⁻¹ Wᵀr/σ² + log det K + (|m| − D) log σ² + |m| log 2π ].
@@ -111,10 +111,9 @@ class LinearGaussian:
 
     def entropy(self, *names: str) -> Float[Array, ""]:
         """H(x_S) in nats: I(x_S; z) + the entropy of the noise."""
-        names = names or tuple(self.loadings)
-        width = sum(self.loadings[name].shape[0] for name in names)
-        noise = 0.5 * width * (LOG_2PI + 1 + 2 * jnp.log(self.scale))
-        return self.mutual_information(*names) + noise
+        information = self.mutual_information(*names)
+        width = sum(self.loadings[n].shape[0] for n in names or self.loadings)
+        return information + 0.5 * width * (LOG_2PI + 1 + 2 * jnp.log(self.scale))
 
     def reconstruction(
         self, target: tuple[str, ...], given: tuple[str, ...]
@@ -128,6 +127,7 @@ class LinearGaussian:
         covariance = jnp.linalg.inv(self._precision(given))
         total = jnp.zeros(())
         for name in target:
+            self._check(name)
             W = self.loadings[name]
             total -= 0.5 * W.shape[0] * (LOG_2PI + 1 + 2 * jnp.log(self.scale))
             if name not in given:
@@ -138,9 +138,15 @@ class LinearGaussian:
         """I + W_SᵀW_S/σ², the precision of p(z|x_S) for complete rows."""
         precision = jnp.eye(self.latent_dim)
         for name in names:
+            self._check(name)
             W = self.loadings[name]
             precision = precision + W.T @ W / self.scale**2
         return precision
+
+    def _check(self, name: str) -> None:
+        if name not in self.loadings:
+            known = ", ".join(self.loadings)
+            raise ValueError(f"expected one of the modalities {known}, got {name!r}")
 
     def _stack(self, data, subset):
         """W `[P, D]`, m (x − b) `[N, P]`, m `[N, P]` over the features of all modalities."""

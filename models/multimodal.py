@@ -68,12 +68,16 @@ def observe(
     Args:
         data: the rows.
         name: the modality, and the name of the site.
-        distribution: p(x_s | z) entry by entry: its batch shape is `[N, *entries]`.
+        distribution: p(x_s | z), independent between entries where single ones are
+            missing (`.to_event(...)` or not, as you like).
         subset: modalities that count, as the model got it.
 
     Raises:
-        ValueError: the distribution's shape is not that of the modality.
+        ValueError: the distribution's shape is not that of the modality; single entries
+            are missing, but the distribution is joint over them.
     """
+    while isinstance(distribution, dist.Independent):
+        distribution = distribution.base_dist
     event_shape = data.event_shapes[data.index(name)]
     shape = distribution.batch_shape + distribution.event_shape
     if shape != (data.size, *event_shape):
@@ -83,9 +87,20 @@ def observe(
         )
     dims = len(distribution.batch_shape) - 1
     if name in data.entries:
-        mask = data.observed(name)
-        axes = tuple(range(-distribution.event_dim, 0))
-        distribution = distribution.mask(mask.all(axes) if axes else mask)
+        distribution = distribution.mask(_entry_mask(data, name, distribution))
     value = data.filled(name) if name in data.values else None
     with handlers.mask(mask=data.subset(subset)[:, data.index(name)]):
         return numpyro.sample(name, distribution.to_event(dims), obs=value)
+
+
+def _entry_mask(data: MultimodalData, name: str, fn: dist.Distribution) -> Array:
+    """Entries that count; a one-hot vector counts if all of it was measured."""
+    mask = data.observed(name)
+    if fn.event_dim == 0:
+        return mask
+    if isinstance(fn, dist.MultinomialLogits | dist.MultinomialProbs):
+        return mask.all(-1)
+    raise ValueError(
+        f"modality {name!r}: single entries are missing; expected a likelihood that is "
+        f"independent between entries, got {type(fn).__name__}, which is joint over them"
+    )

@@ -15,6 +15,8 @@ import numpyro
 import numpyro.distributions as dist
 from numpyro.distributions import constraints
 
+from consilience.nn.sizes import check_positive
+
 Prior = Callable[[], dist.Distribution]
 
 
@@ -24,7 +26,7 @@ def standard_normal(latent_dim: int) -> Prior:
     Raises:
         ValueError: `latent_dim` is not positive.
     """
-    _positive("latent_dim", latent_dim)
+    check_positive(latent_dim=latent_dim)
 
     def prior() -> dist.Distribution:
         return dist.Normal(jnp.zeros(latent_dim), jnp.ones(latent_dim)).to_event(1)
@@ -42,8 +44,7 @@ def gaussian_mixture(latent_dim: int, num_components: int) -> Prior:
     Raises:
         ValueError: a size is not positive.
     """
-    _positive("latent_dim", latent_dim)
-    _positive("num_components", num_components)
+    check_positive(latent_dim=latent_dim, num_components=num_components)
     shape = (num_components, latent_dim)
 
     def prior() -> dist.Distribution:
@@ -57,11 +58,6 @@ def gaussian_mixture(latent_dim: int, num_components: int) -> Prior:
         )
 
     return prior
-
-
-def _positive(argument: str, value: int) -> None:
-    if not isinstance(value, int) or value < 1:
-        raise ValueError(f"{argument}: expected a positive integer, got {value!r}")
 
 
 PRIORS = {"standard_normal": standard_normal, "gaussian_mixture": gaussian_mixture}

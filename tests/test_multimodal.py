@@ -341,3 +341,23 @@ def test_a_likelihood_of_another_shape_is_refused(distribution):
 def test_observe_refuses_unknown_modalities():
     with pytest.raises(ValueError, match="modalities rna, image, age, got 'protein'"):
         observe(make_data(), "protein", dist.Normal(jnp.zeros((ROWS, 5)), 1.0))
+
+
+def test_an_independent_likelihood_is_masked_entry_by_entry(rng_key):
+    """`.to_event(1)` or not: one missing entry costs one entry."""
+    values = {"a": np.array([[1.0, 2.0, np.nan], [1.0, 2.0, 3.0]])}
+    data = MultimodalData.from_arrays(values)
+
+    def log_x(distribution):
+        def model(data):
+            with data.plate():
+                observe(data, "a", distribution)
+
+        trace = handlers.trace(handlers.seed(model, rng_key)).get_trace(data)
+        return trace["a"]["fn"].log_prob(trace["a"]["value"])
+
+    apart = dist.Normal(jnp.zeros((2, 3)), 1.0)
+    np.testing.assert_array_equal(log_x(apart), log_x(apart.to_event(1)))
+    joint = dist.MultivariateNormal(jnp.zeros((2, 3)), jnp.eye(3))
+    with pytest.raises(ValueError, match="MultivariateNormal, which is joint over them"):
+        log_x(joint)

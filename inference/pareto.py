@@ -13,8 +13,8 @@ def tail_size(num_samples: int) -> int:
 
 
 def pareto_k(
-    largest: Float[Array, "tail_and_one *rows"], num_samples: int
-) -> Float[Array, "*rows"]:
+    largest: Float[Array, "tail_and_one ..."], num_samples: int
+) -> Float[Array, "..."]:
     """Shape k̂ of the generalised Pareto law of the largest weights, per row.
 
     Up to 0.7 the estimate is reliable; above, more samples hardly help, a better guide
@@ -40,7 +40,7 @@ def pareto_k(
     return jnp.where(constant, -jnp.inf, jnp.where(jnp.isfinite(k), k, jnp.inf))
 
 
-def _generalized_pareto_shape(x: Float[Array, "tail *rows"]) -> Float[Array, "*rows"]:
+def _generalized_pareto_shape(x: Float[Array, "tail ..."]) -> Float[Array, "..."]:
     """Zhang & Stephens' estimate from exceedances x in ascending order."""
     n = len(x)
     grid = jnp.arange(1, 31 + math.isqrt(n), dtype=x.dtype)

@@ -70,7 +70,7 @@ class LearnedNormalLikelihood:
             )
 
     def __call__(
-        self, eta: Float[Array, "rows *event"], covariates: Covariates
+        self, eta: Float[Array, "rows ..."], covariates: Covariates
     ) -> dist.Distribution:
         start = jnp.full(eta.shape[1:], self.initial_scale, eta.dtype)
         above = constraints.greater_than(self.min_scale)

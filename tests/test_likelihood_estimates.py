@@ -78,13 +78,6 @@ def test_exact_proposal_has_constant_weights(sizes, rng_key):
     np.testing.assert_array_equal(got.pareto_k, -np.inf)
 
 
-def test_exact_proposal_in_float64(rng_key, x64):
-    params, data, _, exact = example(rng_key, 1.0)
-    got = cs.log_likelihood(rng_key, model, guide, params, data, num_samples=40)
-    np.testing.assert_allclose(got.value, exact, atol=1e-10)
-    np.testing.assert_array_equal(got.pareto_k, -np.inf)
-
-
 def test_standard_errors_cover(rng_key):
     """Two of them hold the truth in 95.4 % of 200 keys and 7 rows, up to binomial noise."""
     params, data, _, exact = example(rng_key, 1.3)

@@ -78,6 +78,7 @@ def test_epoch_takes_every_row_once_and_fills_up_from_the_next(rows, batch):
     assert np.any(epoch_order(KEY, 5, 31, batch) != epoch_order(KEY, 4, 31, batch))
 
 
+@pytest.mark.slow
 def test_same_key_same_bits_and_another_key_another_result(svi, pair):
     fit = partial(
         cs.fit, svi=svi, data=pair, num_epochs=2, batch_size=3, progress=False
@@ -105,6 +106,7 @@ def test_compiles_once_for_each_shape(svi, pair):
     assert set(short) == {3, pair.size}  # the start, and the check of all rows
 
 
+@pytest.mark.slow
 def test_seeds_side_by_side_are_single_runs(svi, pair):
     """`jax.vmap` over `svi.init` and `svi.update`: three seeds in one program."""
 
@@ -192,6 +194,7 @@ def learned_guide(data, subset=None):
     exact_guide(learned())(data, subset)
 
 
+@pytest.mark.slow
 def test_reaches_the_maximum_likelihood(rng_key):
     """The closed-form optimum of probabilistic PCA.
 

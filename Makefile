@@ -34,7 +34,7 @@ bench: .venv/ready  ## step cost against hand-written JAX, in one run
 	$(BIN)/python benchmarks/step_cost.py
 
 notebooks: .venv/ready  ## run the notebooks and store their outputs
-	cd notebooks && for n in *.py; do ../$(BIN)/jupytext --to notebook --execute --set-kernel python3 $$n || exit 1; done
+	$(BIN)/python .ci/run_notebooks.py
 
 clean:  ## remove the environment and everything that was made
 	rm -rf .venv demo bench build dist src/*.egg-info

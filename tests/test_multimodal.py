@@ -359,5 +359,7 @@ def test_an_independent_likelihood_is_masked_entry_by_entry(rng_key):
     apart = dist.Normal(jnp.zeros((2, 3)), 1.0)
     np.testing.assert_array_equal(log_x(apart), log_x(apart.to_event(1)))
     joint = dist.MultivariateNormal(jnp.zeros((2, 3)), jnp.eye(3))
-    with pytest.raises(ValueError, match="MultivariateNormal, which is joint over them"):
+    with pytest.raises(
+        ValueError, match="MultivariateNormal, which is joint over them"
+    ):
         log_x(joint)

@@ -29,3 +29,4 @@ def test_its_pair_has_the_same_cells_and_carries_outputs(path):
     code = [cell for cell in stored.cells if cell.cell_type == "code"]
     assert sum(bool(cell.outputs) for cell in code) >= len(code) // 2
     assert not any(o.output_type == "error" for cell in code for o in cell.outputs)
+    assert "site-packages" not in path.with_suffix(".ipynb").read_text()

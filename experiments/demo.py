@@ -120,7 +120,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     evaluation = parser.add_argument_group("evaluation")
     evaluation.add_argument(
         "--samples",
-        type=whole_number(25),
+        type=whole_number(30),
         default=1000,
         help="importance samples a row",
     )

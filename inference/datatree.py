@@ -6,6 +6,7 @@ from importlib.metadata import version
 from typing import TYPE_CHECKING
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Key
 
@@ -97,7 +98,7 @@ def _draws(rng_key, model, guide, params, data, subset, num_samples):
         log_p = sum(trace[n]["fn"].log_prob(latents[n]) for n in latents)
         for i, name in enumerate(data.names):
             log_p += subset[:, i] * log_x[name]
-        return latents, log_x, log_p - log_q
+        return latents, log_x, jnp.where(subset.any(-1), log_p - log_q, 0.0)
 
     return jax.vmap(one)(jax.random.split(rng_key, num_samples))
 

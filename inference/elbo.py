@@ -1,5 +1,6 @@
 """The base of all bounds: views, particles, estimators, plate scale, global sites."""
 
+import math
 from abc import abstractmethod
 from collections.abc import Mapping
 from typing import NamedTuple
@@ -202,7 +203,7 @@ def _check_settings(subsets, beta, weights, estimator, num_particles) -> None:
         )
     if not callable(getattr(estimator, "kl", None)) or isinstance(estimator, type):
         raise TypeError(f"estimator: expected one such as STL(), got {estimator!r}")
-    if not isinstance(beta, int | float) or not beta >= 0:
+    if not isinstance(beta, int | float) or not 0 <= beta < math.inf:
         raise ValueError(f"beta: expected a number of 0 or more, got {beta!r}")
     check_positive(num_particles=num_particles)
     for name, weight in (weights or {}).items():

@@ -57,7 +57,7 @@ def test_help_reads_well(capsys, command):
         ),
         (["demo", "--beta", "-1"], "--beta: expected a number above 0, got '-1'"),
         (["demo", "--learning-rate", "inf"], "expected a number above 0, got 'inf'"),
-        (["demo", "--samples", "3"], "expected a whole number of 25 or more, got '3'"),
+        (["demo", "--samples", "3"], "expected a whole number of 30 or more, got '3'"),
         (
             ["demo", "--aggregation", "sum"],
             "product_of_experts, sum_pooling, got 'sum'",

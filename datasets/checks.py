@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 
@@ -35,6 +36,23 @@ def check_standardize(data, names, like) -> None:
             )
 
 
+def check_keep(data, keep, allow_empty_rows: bool) -> None:
+    """Refuse a mask of another shape, and one that leaves a row with nothing."""
+    if keep.shape != data.present.shape:
+        raise ValueError(
+            f"keep: expected booleans of shape {data.present.shape}, got {keep.shape}"
+        )
+    if allow_empty_rows or isinstance(keep, jax.core.Tracer):
+        return
+    empty = np.asarray(data.present.any(-1) & ~(data.present & keep).any(-1))
+    if empty.any():
+        raise ValueError(
+            f"keep: expected every row to keep a modality, but row {int(empty.argmax())} "
+            f"({int(empty.sum())} in all) loses its last; pass allow_empty_rows=True if "
+            "that is meant"
+        )
+
+
 def check_alike(parts: Sequence) -> None:
     """Refuse to concatenate data sets of different kinds."""
     if not parts:
@@ -53,6 +71,39 @@ def check_alike(parts: Sequence) -> None:
             raise ValueError(
                 "parts: expected one and the same standardisation, got two"
             )
+
+
+def conformed(data, like, argument: str) -> dict:
+    """Entry masks that make `data` fit what was built for `like`; refuses what cannot."""
+    for field in ("names", "event_shapes"):
+        ours, theirs = getattr(like, field), getattr(data, field)
+        if ours != theirs:
+            raise ValueError(f"{argument}: expected {field} {ours}, got {theirs}")
+    for i, name in enumerate(like.names):
+        ours, theirs = like.feature_names[i : i + 1], data.feature_names[i : i + 1]
+        if any(ours) and any(theirs) and ours != theirs:
+            raise ValueError(
+                f"{argument}: modality {name!r}: expected the columns {_few(ours[0])}, got "
+                f"{_few(theirs[0])}"
+            )
+    if not _same_scaling(like.standardization, data.standardization):
+        raise ValueError(
+            f"{argument}: expected the standardisation of the training rows, got "
+            + ("none" if data.standardization is None else "another")
+            + "; use data.standardize(like=train) on unscaled rows"
+        )
+    for name in data.entries:
+        if name not in like.entries:
+            raise ValueError(
+                f"{argument}: modality {name!r} misses single entries, and its encoder "
+                "was built for complete ones; expected training data made with an entry "
+                "mask for it, from_arrays(..., entries={...}), which may be all True"
+            )
+    return {name: data.observed(name) for name in like.entries}
+
+
+def _few(names: Sequence[str]) -> str:
+    return ", ".join(names[:5]) + (", …" if len(names) > 5 else "")
 
 
 def _kinds(arrays: Mapping) -> str:

@@ -152,17 +152,38 @@ class MultimodalData:
         """The same rows with nothing observed, for a model to generate."""
         return dataclasses.replace(self, values={})
 
-    def restrict(self, keep: Bool[Array, "rows modalities"]) -> "MultimodalData":
-        """Remove the modalities where `keep` is False, their values too."""
+    def conform(
+        self, like: "MultimodalData", argument: str = "data"
+    ) -> "MultimodalData":
+        """The same rows, with entry masks where `like` has them, for a model of `like`.
+
+        `argument` is what errors call these rows.
+
+        Raises:
+            ValueError: modalities, shapes, columns or scaling differ, or entries are
+                missing of a modality that `like` knows as complete.
+        """
+        return dataclasses.replace(self, entries=checks.conformed(self, like, argument))
+
+    def restrict(
+        self, keep: Bool[Array, "rows modalities"], *, allow_empty_rows: bool = False
+    ) -> "MultimodalData":
+        """Remove the modalities where `keep` is False, their values too.
+
+        Raises:
+            ValueError: `keep` has another shape than `present`, or would leave a row with
+                nothing (unless allowed).
+        """
+        checks.check_keep(self, keep, allow_empty_rows)
         hidden = dataclasses.replace(self, present=self.present & keep)
         values = {name: hidden.filled(name) for name in self.values}
         return dataclasses.replace(hidden, values=values)
 
     def take(
-        self, index: np.ndarray | Array | Sequence[int] | slice
+        self, index: int | np.ndarray | Array | Sequence[int] | slice
     ) -> "MultimodalData":
         """Select rows, with their names; the result is a data set of its own."""
-        rows = np.arange(self.size)[index]
+        rows = np.atleast_1d(np.arange(self.size)[index])
         names = tuple(self.row_names[i] for i in rows) if self.row_names else ()
         picked = dataclasses.replace(self._rows(rows), row_names=names, total=None)
         return dataclasses.replace(picked, feature_names=self.feature_names)
@@ -223,7 +244,7 @@ class MultimodalData:
         scaled = dataclasses.replace(
             self, values=fitted.apply(self.values), standardization=fitted
         )
-        return scaled.restrict(scaled.present)
+        return scaled.restrict(scaled.present, allow_empty_rows=True)
 
     def unstandardize(self, values: Mapping[str, Array]) -> dict[str, Array]:
         """Arrays `[..., *event]` by modality in the units of the unscaled data."""

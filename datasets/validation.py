@@ -63,7 +63,7 @@ def validate(
             for n in names
         },
         "present": jnp.asarray(present),
-        "entries": _partial(observed, present),
+        "entries": _partial(observed, present, entries),
         "covariates": _covariates(covariates, names, rows, size),
         "names": names,
         "event_shapes": tuple(arrays[n].shape[1:] for n in names),
@@ -234,13 +234,18 @@ def _check_empty(present: np.ndarray, rows: tuple[str, ...]) -> None:
         )
 
 
-def _partial(observed: dict, present: np.ndarray) -> dict:
-    """Masks of the modalities that miss single entries in rows that have them."""
+def _partial(observed: dict, present: np.ndarray, given: Mapping) -> dict:
+    """Masks of the modalities that miss single entries in rows that have them.
+
+    Those that were given are kept, also where nothing is missing: encoders see them.
+    """
     missing = {
         name: (~o.reshape(len(o), -1)).any(-1) & present[:, i]
         for i, (name, o) in enumerate(observed.items())
     }
-    return {n: jnp.asarray(o) for n, o in observed.items() if missing[n].any()}
+    return {
+        n: jnp.asarray(o) for n, o in observed.items() if n in given or missing[n].any()
+    }
 
 
 def _to_jax(argument: str, labels: _Labels, array: np.ndarray, observed: np.ndarray):

@@ -50,7 +50,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser().parse_args(arguments)
     try:
         options.run(options)
-    except (ValueError, OSError) as error:
+    except (ValueError, TypeError, ArithmeticError, OSError) as error:
         options.error(str(error))
     except KeyboardInterrupt:
         print("stopped", file=sys.stderr)

@@ -30,6 +30,26 @@ def positive(text: str) -> float:
     return value
 
 
+def non_negative(text: str) -> float:
+    """A finite number of 0 or more."""
+    value = _number(text)
+    if not 0 <= value < math.inf:
+        raise argparse.ArgumentTypeError(
+            f"expected a number of 0 or more, got {text!r}"
+        )
+    return value
+
+
+def share(text: str) -> float:
+    """A number between 0 and 1."""
+    value = _number(text)
+    if not 0 < value < 1:
+        raise argparse.ArgumentTypeError(
+            f"expected a number between 0 and 1, got {text!r}"
+        )
+    return value
+
+
 def probability(text: str) -> float:
     """A number from 0 to 1, without 1."""
     value = _number(text)

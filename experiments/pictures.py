@@ -86,8 +86,9 @@ def completions(
                 _digit(axes, shown, given, wanted=truth["word"][j])
             _row_title(row[0], "given:\n" + describe(given))
         figure.suptitle(
-            "Test digits completed from what was given (blue), one draw from the posterior "
-            "each.\nBelow, the likeliest of the ten words; orange where it is not the truth."
+            "Test digits completed from what was given (framed in blue): posterior means, "
+            "blurred where\nnothing is certain. Below, the likeliest of the ten words; "
+            "orange where it is not the truth."
         )
     return figure
 

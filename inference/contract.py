@@ -25,8 +25,8 @@ def inspect(
         TypeError: `data` is no `MultimodalData`; a latent of the guide cannot be
             reparameterised.
         ValueError: the latents of model and guide differ; a site of rows stands outside
-            the plate or has more axes than rows; a modality has no observed site; a site
-            is scaled by hand.
+            the plate or has more axes than rows; their event shapes differ; a modality
+            has no observed site; a site is scaled by hand.
     """
     require_data(data)
     found: list[Sites] = []
@@ -38,7 +38,7 @@ def inspect(
             name: guide_trace[name]["value"] for name in sites.local + sites.shared
         }
         model_trace = run(model, params, key, latents, data)
-        _check_model(model_trace, sites, data)
+        _check_model(model_trace, guide_trace, sites, data)
         found.append(sites)
 
     jax.eval_shape(abstract, jax.random.key(0))
@@ -67,7 +67,9 @@ def _guide_sites(trace: dict, data: MultimodalData) -> Sites:
     return sites_of(latents)
 
 
-def _check_model(trace: dict, sites: Sites, data: MultimodalData) -> None:
+def _check_model(
+    trace: dict, guide_trace: dict, sites: Sites, data: MultimodalData
+) -> None:
     latents = latent_sites(trace)
     ours = set(sites.local + sites.shared)
     if set(latents) != ours:
@@ -78,6 +80,12 @@ def _check_model(trace: dict, sites: Sites, data: MultimodalData) -> None:
         )
     for name, site in latents.items():
         _check_shape("model", name, site, data)
+        ours, theirs = site["fn"].event_shape, guide_trace[name]["fn"].event_shape
+        if tuple(ours) != tuple(theirs):
+            raise ValueError(
+                f"site {name!r}: expected one event shape, got {tuple(ours)} in the model "
+                f"and {tuple(theirs)} in the guide"
+            )
         if in_plate(site) != (name in sites.local):
             raise ValueError(
                 f"site {name!r}: expected model and guide to have it both inside "

@@ -6,16 +6,14 @@ from importlib.metadata import version
 from typing import TYPE_CHECKING
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Key
 
 from consilience.datasets.data import MultimodalData
-from consilience.inference import programs
 from consilience.inference.chunks import over_rows
 from consilience.inference.contract import inspect
-from consilience.inference.likelihood import sampler
-from consilience.inference.posterior import generate
+from consilience.inference.draws import weigher
+from consilience.inference.posterior import generate, shared_draws
 from consilience.nn.sizes import check_positive
 
 if TYPE_CHECKING:
@@ -36,11 +34,12 @@ def to_datatree(
 ) -> "DataTree":
     """Draws from q(z | x_S) and all that belongs to them, for ArviZ.
 
-    Groups: posterior (chain, draw, datapoint, latent), log_likelihood of every modality
-    at each draw, posterior_predictive, observed_data, constant_data (what is present, what
-    was conditioned on, covariates), sample_stats ("log_weight", log p(x_S, z) −
-    log q(z|x_S)). Data and predictions are in the units of the unscaled data. Rows and
-    features carry their names as coordinates. It saves with `.to_netcdf(path)`.
+    Groups: posterior (chain, draw, datapoint, latent); log_likelihood of every modality at
+    each draw, NaN where it is absent; posterior_predictive; observed_data; constant_data
+    (what is present, what was conditioned on, covariates); sample_stats ("log_weight",
+    log p(x_S, z) − log q(z|x_S)). Data and predictions are in the units of the unscaled
+    data. Rows and features carry their names as coordinates. It saves with
+    `.to_netcdf(path)`.
 
     Args:
         rng_key: random key.
@@ -59,10 +58,11 @@ def to_datatree(
         num_samples=num_samples, num_predictive=num_predictive, chunk_size=chunk_size
     )
     inspect(model, guide, params, data)
-    key_draws, key_predictive = jax.random.split(rng_key)
+    key_shared, key_draws, key_predictive = jax.random.split(rng_key, 3)
+    shared = shared_draws(key_shared, guide, params, data, num_samples, chunk_size)
 
     def work(key, rows, members):
-        return _draws(key, model, guide, params, rows, members, num_samples)
+        return _draws(key, model, guide, params, rows, members, shared, num_samples)
 
     draws = over_rows(work, key_draws, data, subset, chunk_size, axis=1)
     latents, log_x, log_weight = jax.tree.map(np.asarray, draws)
@@ -70,7 +70,7 @@ def to_datatree(
     sizes = {"num_samples": num_predictive, "chunk_size": chunk_size}
     predictive = generate(key_predictive, model, guide, params, data, subset, **sizes)
     groups = {
-        "posterior": _with_chain(latents),
+        "posterior": _with_chain(latents | shared),
         "log_likelihood": _with_chain(log_x),
         "posterior_predictive": _with_chain(predictive),
         "sample_stats": {"log_weight": log_weight[None]},
@@ -81,33 +81,24 @@ def to_datatree(
             **{name: np.asarray(value) for name, value in data.covariates.items()},
         },
     }
-    dims = _dims(data, latents)
+    dims = _dims(data, latents, shared)
     return az.from_dict(groups, dims=dims, coords=_coords(data), attrs={"/": _attrs()})
 
 
 @partial(jax.jit, static_argnames=("model", "guide", "num_samples"))
-def _draws(rng_key, model, guide, params, data, subset, num_samples):
-    """Latents, log p(x_s | z) by modality and log weights of every draw."""
-    sample = sampler(rng_key, guide, params, data, subset)
-
-    def one(key):
-        key_guide, key_model = jax.random.split(key)
-        latents, shared, log_q = sample(key_guide)
-        trace = programs.run(model, params, key_model, latents | shared, data)
-        log_x = {n: trace[n]["fn"].log_prob(trace[n]["value"]) for n in data.names}
-        log_p = sum(trace[n]["fn"].log_prob(latents[n]) for n in latents)
-        for i, name in enumerate(data.names):
-            log_p += subset[:, i] * log_x[name]
-        return latents, log_x, jnp.where(subset.any(-1), log_p - log_q, 0.0)
-
-    return jax.vmap(one)(jax.random.split(rng_key, num_samples))
+def _draws(rng_key, model, guide, params, data, subset, shared, num_samples):
+    weigh = weigher(rng_key, model, guide, params, data, subset)
+    return jax.vmap(weigh)(jax.random.split(rng_key, num_samples), shared)
 
 
-def _in_first_units(data: MultimodalData, subset, log_x: dict, log_weight: np.ndarray):
-    names = data.names
-    one = {name: np.asarray(data.log_jacobian(data.subset_of(name))) for name in names}
-    all_of_them = np.asarray(data.log_jacobian(subset))
-    return {name: log_x[name] + one[name] for name in names}, log_weight + all_of_them
+def _in_first_units(data: MultimodalData, subset, log_x, log_weight):
+    """Log-likelihoods by modality, NaN where it is absent, and log weights."""
+    by_name = {}
+    for i, name in enumerate(data.names):
+        jacobian = np.asarray(data.log_jacobian(data.subset_of(name)))
+        present = np.asarray(data.present[:, i])
+        by_name[name] = np.where(present, log_x[..., i] + jacobian, np.nan)
+    return by_name, log_weight + np.asarray(data.log_jacobian(subset))
 
 
 def _observed(data: MultimodalData) -> dict[str, Float[np.ndarray, "rows ..."]]:
@@ -123,10 +114,11 @@ def _with_chain(arrays: Mapping[str, Array | np.ndarray]) -> dict[str, np.ndarra
     return {name: np.asarray(array)[None] for name, array in arrays.items()}
 
 
-def _dims(data: MultimodalData, latents: Mapping[str, np.ndarray]) -> dict:
+def _dims(data: MultimodalData, latents: Mapping, shared: Mapping) -> dict:
     dims = {
         name: ["datapoint", *_axes(name, x.ndim - 2)] for name, x in latents.items()
     }
+    dims |= {name: _axes(name, x.ndim - 1) for name, x in shared.items()}
     for name, shape in zip(data.names, data.event_shapes, strict=True):
         dims[name] = ["datapoint", *_axes(name, len(shape))]
     for name, value in data.covariates.items():

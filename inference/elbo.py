@@ -3,11 +3,12 @@
 import math
 from abc import abstractmethod
 from collections.abc import Mapping
+from types import MappingProxyType
 from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Bool, Float, Key, Num
+from jaxtyping import Array, Bool, Float, Key, Shaped
 from numpyro.infer.elbo import ELBO
 
 from consilience.datasets.data import MultimodalData
@@ -29,8 +30,8 @@ class Views(NamedTuple):
     """
 
     subsets: Bool[Array, "all_views rows modalities"]
-    score: Num[Array, "views rows modalities"]
-    weight: Num[Array, "views rows"]
+    score: Shaped[Array, "views rows modalities"]
+    weight: Shaped[Array, "views rows"]
     cross: tuple[tuple[int, int], ...] = ()
 
 
@@ -76,7 +77,17 @@ class MultimodalELBO(ELBO):
         _check_settings(subsets, beta, weights, estimator, num_particles)
         super().__init__(num_particles=num_particles)
         self.subsets, self.beta, self.estimator = subsets, beta, estimator
-        self.weights = dict(weights or {})
+        self.weights = MappingProxyType(dict(weights or {}))
+        self._frozen = True
+
+    def __setattr__(self, name: str, value: object) -> None:
+        """Settings are fixed: a compiled step would go on with the old ones."""
+        if getattr(self, "_frozen", False):
+            raise AttributeError(
+                f"{type(self).__name__}.{name}: settings are fixed, for compiled steps "
+                "hold them; make a new bound, or pass beta to svi.update"
+            )
+        super().__setattr__(name, value)
 
     @abstractmethod
     def views(

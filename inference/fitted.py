@@ -10,6 +10,7 @@ from numpyro.infer import SVI
 from numpyro.infer.svi import SVIState
 
 from consilience.datasets.data import MultimodalData
+from consilience.inference.contract import require_data
 from consilience.inference.datatree import to_datatree
 from consilience.inference.likelihood import LogLikelihood, log_likelihood
 from consilience.inference.posterior import generate, generate_from_prior, posterior
@@ -29,17 +30,20 @@ class History(NamedTuple):
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Fitted:
-    """A trained model and guide. Methods pass their arguments to the pure functions.
+    """A trained model and guide. Methods check data and call the pure functions.
 
     Attributes:
         svi: model, guide, optimiser and bound.
         state: the last state; `svi.update(state, data)` goes on from it.
         history: the bound by epoch.
+        schema: one training row, which says what data must look like: modalities, shapes,
+            columns, scaling, entry masks.
     """
 
     svi: SVI
     state: SVIState
     history: History
+    schema: MultimodalData
 
     @property
     def model(self) -> Callable:
@@ -61,30 +65,45 @@ class Fitted:
     ) -> LogLikelihood:
         """See `consilience.inference.log_likelihood`."""
         programs = (self.model, self.guide, self.params)
-        return log_likelihood(rng_key, *programs, data, subset, **settings)
+        return log_likelihood(
+            rng_key, *programs, self._conform(data), subset, **settings
+        )
 
     def posterior(
         self, rng_key: Key[Array, ""], data: MultimodalData, subset=None, **settings
     ) -> dict[str, Array]:
         """See `consilience.inference.posterior`."""
-        return posterior(rng_key, self.guide, self.params, data, subset, **settings)
+        return posterior(
+            rng_key,
+            self.guide,
+            self.params,
+            self._conform(data),
+            subset,
+            **settings,
+        )
 
     def generate(
         self, rng_key: Key[Array, ""], data: MultimodalData, subset=None, **settings
     ) -> dict[str, Array]:
         """See `consilience.inference.generate`."""
         programs = (self.model, self.guide, self.params)
-        return generate(rng_key, *programs, data, subset, **settings)
+        return generate(rng_key, *programs, self._conform(data), subset, **settings)
 
     def generate_from_prior(
         self, rng_key: Key[Array, ""], data: MultimodalData, **settings
     ) -> dict[str, Array]:
         """See `consilience.inference.generate_from_prior`."""
-        return generate_from_prior(rng_key, self.model, self.params, data, **settings)
+        return generate_from_prior(
+            rng_key, self.model, self.params, self._conform(data), **settings
+        )
 
     def to_datatree(
         self, rng_key: Key[Array, ""], data: MultimodalData, subset=None, **settings
     ):
         """See `consilience.inference.to_datatree`."""
         programs = (self.model, self.guide, self.params)
-        return to_datatree(rng_key, *programs, data, subset, **settings)
+        return to_datatree(rng_key, *programs, self._conform(data), subset, **settings)
+
+    def _conform(self, data: MultimodalData) -> MultimodalData:
+        require_data(data)
+        return data.conform(self.schema)

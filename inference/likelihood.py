@@ -11,9 +11,9 @@ from jax.nn import logsumexp
 from jaxtyping import Array, Bool, Float, Key
 
 from consilience.datasets.data import MultimodalData
-from consilience.inference import programs
 from consilience.inference.chunks import over_rows
 from consilience.inference.contract import inspect
+from consilience.inference.draws import weigher
 from consilience.inference.pareto import pareto_k, tail_size
 from consilience.nn.sizes import check_positive
 
@@ -97,7 +97,7 @@ def _rows(rng_key, model, guide, params, data, subset, sizes) -> LogLikelihood:
     running = _Running(nothing, nothing, jnp.full((keep, data.size), -jnp.inf))
 
     def step(running, key, size=block):
-        log_w = jax.vmap(weigh)(jax.random.split(key, size))
+        log_w = jax.vmap(weigh)(jax.random.split(key, size)).log_weight
         return _update(running, log_w), None
 
     keys = jax.random.split(rng_key, blocks + 1)
@@ -125,38 +125,3 @@ def _summary(running: _Running, num_samples: int) -> LogLikelihood:
         effective_sample_size=effective,
         pareto_k=pareto_k(running.largest, num_samples),
     )
-
-
-def weigher(rng_key, model, guide, params, data, subset) -> Callable:
-    """A function from a key to log p(x_S, z) − log q(z | x_S) `[N]` of one draw.
-
-    Features are computed here, once for all draws.
-    """
-    sample = sampler(rng_key, guide, params, data, subset)
-
-    def weigh(key):
-        key_guide, key_model = jax.random.split(key)
-        latents, shared, log_q = sample(key_guide)
-        trace = programs.run(model, params, key_model, latents | shared, data, subset)
-        sites = [trace[name] for name in (*latents, *data.names)]
-        log_p = sum(site["fn"].log_prob(site["value"]) for site in sites)
-        return jnp.where(subset.any(-1), log_p - log_q, 0.0)
-
-    return weigh
-
-
-def sampler(rng_key, guide, params, data, subset) -> Callable:
-    """A function from a key to one draw: latents of rows, global ones, log q `[N]`."""
-    first = programs.run(guide, params, rng_key, {}, data, subset)
-    sites = programs.sites_of(programs.latent_sites(first))
-    features = programs.features(first)
-    given = {} if features is None else {programs.FEATURES: features}
-
-    def sample(key):
-        trace = programs.run(guide, params, key, given, data, subset)
-        latents = {name: trace[name]["value"] for name in sites.local}
-        shared = {name: trace[name]["value"] for name in sites.shared}
-        log_q = sum(trace[name]["fn"].log_prob(latents[name]) for name in latents)
-        return latents, shared, log_q
-
-    return sample

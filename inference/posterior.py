@@ -11,7 +11,7 @@ from consilience.datasets.data import MultimodalData
 from consilience.inference import programs
 from consilience.inference.chunks import over_rows
 from consilience.inference.contract import require_data
-from consilience.inference.likelihood import sampler
+from consilience.inference.draws import draw_shared, sampler
 from consilience.nn.sizes import check_positive
 
 
@@ -37,21 +37,34 @@ def posterior(
         chunk_size: rows at once.
 
     Returns:
-        by latent site of rows, `[num_samples, N, ...]`.
+        by latent site, `[num_samples, N, ...]` for those of rows and `[num_samples, ...]`
+        for global ones, whose draws all rows share.
     """
     require_data(data)
     check_positive(num_samples=num_samples, chunk_size=chunk_size)
+    key_shared, key_rows = jax.random.split(rng_key)
+    shared = shared_draws(key_shared, guide, params, data, num_samples, chunk_size)
 
     def work(key, rows, members):
-        return _draws(key, guide, params, rows, members, num_samples)
+        return _draws(key, guide, params, rows, members, shared, num_samples)
 
-    return over_rows(work, rng_key, data, subset, chunk_size, axis=1)
+    return over_rows(work, key_rows, data, subset, chunk_size, axis=1) | shared
+
+
+def shared_draws(rng_key, guide, params, data, num_samples, chunk_size) -> dict:
+    """Draws of the global sites; a guide that makes them of rows sees one chunk."""
+    rows = data.bare().take(slice(0, chunk_size))
+    return draw_shared(rng_key, guide, params, rows, num_samples)
 
 
 @partial(jax.jit, static_argnames=("guide", "num_samples"))
-def _draws(rng_key, guide, params, data, subset, num_samples):
+def _draws(rng_key, guide, params, data, subset, shared, num_samples):
     sample = sampler(rng_key, guide, params, data, subset)
-    return jax.vmap(lambda key: sample(key)[0])(jax.random.split(rng_key, num_samples))
+
+    def one(key, values):
+        return sample(key, values).of_rows
+
+    return jax.vmap(one)(jax.random.split(rng_key, num_samples), shared)
 
 
 def generate(
@@ -88,23 +101,30 @@ def generate(
     require_data(data)
     check_positive(num_samples=num_samples, chunk_size=chunk_size)
 
-    def work(key, rows, members):
-        return _completions(key, model, guide, params, rows, members, num_samples, mean)
+    key_shared, key_rows = jax.random.split(rng_key)
+    shared = shared_draws(key_shared, guide, params, data, num_samples, chunk_size)
 
-    generated = over_rows(work, rng_key, data, subset, chunk_size, axis=1)
+    def work(key, rows, members):
+        return _completions(
+            key, model, guide, params, rows, members, shared, num_samples, mean
+        )
+
+    generated = over_rows(work, key_rows, data, subset, chunk_size, axis=1)
     return data.unstandardize(_with_means(generated) if mean else generated)
 
 
 @partial(jax.jit, static_argnames=("model", "guide", "num_samples", "mean"))
-def _completions(rng_key, model, guide, params, data, subset, num_samples, mean):
+def _completions(
+    rng_key, model, guide, params, data, subset, shared, num_samples, mean
+):
     sample = sampler(rng_key, guide, params, data, subset)
 
-    def one(key):
+    def one(key, values):
         key_guide, key_model = jax.random.split(key)
-        latents, shared, _ = sample(key_guide)
-        return _outputs(key_model, model, params, latents | shared, data, mean)
+        latents = sample(key_guide, values).latents
+        return _outputs(key_model, model, params, latents, data, mean)
 
-    return jax.vmap(one)(jax.random.split(rng_key, num_samples))
+    return jax.vmap(one)(jax.random.split(rng_key, num_samples), shared)
 
 
 def generate_from_prior(

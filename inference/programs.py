@@ -125,14 +125,10 @@ def guide_fns(guide, params, draw: Draw, data, subset, latents, root, sites) -> 
         given = {**latents, **draw.shared}
         if draw.features is not None:
             given[FEATURES] = draw.features
-        trace = run(guide, params, _NO_KEY(), given, data, subset)
+        key = jax.random.key(0)  # every random site is substituted
+        trace = run(guide, params, key, given, data, subset)
         fns |= {name: trace[name]["fn"] for name in sites.later}
     return fns
-
-
-def _NO_KEY():  # noqa: N802
-    """A key for traces in which every random site is substituted."""
-    return jax.random.key(0)
 
 
 def latent_sites(trace: dict) -> dict:

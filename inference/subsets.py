@@ -91,6 +91,12 @@ class Fixed:
 
     members: tuple[bool, ...]
 
+    def __post_init__(self):
+        if not all(isinstance(member, bool | np.bool_) for member in self.members):
+            raise TypeError(
+                f"members: expected one boolean per modality, got {self.members!r}"
+            )
+
     def __call__(
         self, rng_key: Key[Array, ""], present: Bool[Array, "rows modalities"]
     ) -> Bool[Array, "rows modalities"]:

@@ -15,6 +15,7 @@ from tqdm import tqdm
 from consilience.datasets.data import MultimodalData
 from consilience.inference.contract import inspect, require_data
 from consilience.inference.fitted import Fitted, History
+from consilience.inference.support import check_support
 from consilience.nn.sizes import check_positive
 
 
@@ -46,15 +47,21 @@ def fit(
 
     Raises:
         TypeError: `data` is no `MultimodalData`.
-        ValueError: a count is not positive; `validation` has other modalities.
+        ValueError: a count is not positive; values are outside the support of their
+            likelihood; `validation` does not conform to `data`.
         FloatingPointError: the bound of an epoch is not finite.
     """
     check_positive(num_epochs=num_epochs, batch_size=batch_size)
-    _check_data(data, validation)
-    key_init, key_order, key_validation = jax.random.split(rng_key, 3)
+    require_data(data)
+    schema = data.take([0])
+    if validation is not None:
+        require_data(validation)
+        validation = validation.conform(schema, "validation")
+    key_init, key_order, key_validation, key_support = jax.random.split(rng_key, 4)
     data, size = data.bare(), min(batch_size, data.size)
     state = jax.jit(svi.init)(key_init, data.batch(jnp.arange(size)))
     inspect(svi.model, svi.guide, svi.get_params(state), data)
+    check_support(key_support, svi.model, svi.guide, svi.get_params(state), data)
     bounds, validated = [], []
     with tqdm(range(num_epochs), disable=not progress, unit="epoch") as bar:
         for epoch in bar:
@@ -67,7 +74,7 @@ def fit(
                 )
                 shown["validation"] = f"{validated[-1]:.2f}"
             bar.set_postfix(shown)
-    return Fitted(svi, state, History(np.array(bounds), np.array(validated)))
+    return Fitted(svi, state, History(np.array(bounds), np.array(validated)), schema)
 
 
 @partial(jax.jit, static_argnames=("svi", "size"), donate_argnames="state")
@@ -126,22 +133,6 @@ def validation_bound(
 @partial(jax.jit, static_argnames="svi")
 def _bound(svi, rng_key, params, data) -> Float[Array, ""]:
     return -svi.loss.loss(rng_key, params, svi.model, svi.guide, data)
-
-
-def _check_data(data: MultimodalData, validation: MultimodalData | None) -> None:
-    require_data(data)
-    if validation is None:
-        return
-    require_data(validation)
-    for field in ("names", "event_shapes"):
-        ours, theirs = getattr(data, field), getattr(validation, field)
-        if ours != theirs:
-            raise ValueError(f"validation: expected {field} {ours}, got {theirs}")
-    if (data.standardization is None) != (validation.standardization is None):
-        raise ValueError(
-            "validation: expected the training rows' standardisation; use "
-            "validation.standardize(like=train)"
-        )
 
 
 def _finite(bound: float, epoch: int) -> float:

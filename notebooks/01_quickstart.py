@@ -85,7 +85,7 @@ for name in test.names:
 # %% [markdown]
 # ## Complete what is missing
 # From the word alone, from the upper half, from everything but the word. Blue frames what
-# was given; each picture is one draw from the posterior.
+# was given; the rest is the posterior's mean, blurred where nothing is certain.
 
 # %%
 import numpy as np
@@ -96,10 +96,14 @@ labels = np.asarray(test.covariates["label"])
 rows = test.take([int(np.argmax(labels == digit)) for digit in range(10)])
 given = [("word",), ("upper_left", "upper_right"), test.names[:4]]
 drawn = {
-    subset: fitted.generate(keys[4], rows, rows.subset_of(*subset), mean=True)
+    subset: fitted.generate(
+        keys[4], rows, rows.subset_of(*subset), mean=True, num_samples=200
+    )
     for subset in given
 }
-drawn = {subset: {n: x[0] for n, x in out.items()} for subset, out in drawn.items()}
+drawn = {
+    subset: {n: x.mean(0) for n, x in out.items()} for subset, out in drawn.items()
+}
 figure = completions(rows.values, drawn)
 
 # %% [markdown]
@@ -116,7 +120,8 @@ az.summary(tree.sel(datapoint=3), kind="stats", round_to=2).head()
 # %% [markdown]
 # ## Is it right? Ask NUTS
 # The very same model function runs under NUTS, for any data point, and gives the exact
-# posterior to compare with.
+# posterior to compare with. The guide, one network for all rows and all subsets, comes close
+# in most dimensions and misses some by a fraction of a standard deviation: what k̂ measures.
 
 # %%
 from numpyro import handlers

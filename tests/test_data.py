@@ -101,7 +101,7 @@ def test_entries_all_false_make_a_modality_absent():
     entries = np.array([[False] * 3, [True] * 3])
     data = MultimodalData.from_arrays({"a": x, "b": x}, entries={"a": entries})
     np.testing.assert_array_equal(data.present, [[False, True], [True, True]])
-    assert data.entries == {}
+    np.testing.assert_array_equal(data.entries["a"], entries)
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.int16])
@@ -567,7 +567,7 @@ def test_leaves_have_readable_paths():
 def test_jit_gives_what_eager_gives():
     def everything(data):
         filled = {name: data.filled(name) for name in data.names}
-        restricted = data.restrict(data.subset_of("rna"))
+        restricted = data.restrict(data.subset_of("rna"), allow_empty_rows=True)
         return filled, restricted, data.log_jacobian()
 
     data = incomplete().standardize()

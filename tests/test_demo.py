@@ -55,7 +55,7 @@ def test_help_reads_well(capsys, command):
             ["demo", "--missing", "nan"],
             "expected a number from 0 to below 1, got 'nan'",
         ),
-        (["demo", "--beta", "-1"], "--beta: expected a number above 0, got '-1'"),
+        (["demo", "--beta", "-1"], "--beta: expected a number of 0 or more, got '-1'"),
         (["demo", "--learning-rate", "inf"], "expected a number above 0, got 'inf'"),
         (["demo", "--samples", "3"], "expected a whole number of 30 or more, got '3'"),
         (

@@ -64,7 +64,7 @@ def test_draws_are_a_function_of_the_key_and_differ_by_row(data):
     assert len(np.unique(numbers)) == numbers.size
 
 
-def test_all_latents_of_rows_are_returned(data):
+def test_all_latents_are_returned(data):
     def guide(data, subset=None):
         noise = numpyro.sample("noise", dist.LogNormal(0.0, 0.1))
         with data.plate():
@@ -73,7 +73,7 @@ def test_all_latents_of_rows_are_returned(data):
 
     draws = cs.posterior(KEY, guide, {}, data, num_samples=11)
     shapes = {name: draw.shape for name, draw in draws.items()}
-    assert shapes == {"z": (11, 7, 2), "w": (11, 7, 3, 5)}
+    assert shapes == {"z": (11, 7, 2), "w": (11, 7, 3, 5), "noise": (11,)}
 
 
 @pytest.fixture(scope="module")

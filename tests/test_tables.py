@@ -12,6 +12,21 @@ from scipy import stats
 import consilience as cs
 
 
+def exact_log_density(fitted, test, names):
+    """log p(x_S) of complete rows: with linear decoders it is a Gaussian."""
+    W, b, variance = [], [], []
+    for name in names:
+        layer = fitted.params[f"decoder.{name}$params"]["linear"]
+        W.append(layer["kernel"].T)
+        b.append(layer["bias"])
+        variance.append(fitted.params[f"{name}.scale"] ** 2)
+    W, b = np.concatenate(W).astype(float), np.concatenate(b).astype(float)
+    covariance = W @ W.T + np.diag(np.concatenate(variance).astype(float))
+    x = np.concatenate([np.asarray(test.values[name], float) for name in names], -1)
+    density = stats.multivariate_normal(b, covariance).logpdf(x)
+    return density + np.asarray(test.log_jacobian(test.subset_of(*names)))
+
+
 @pytest.mark.slow
 def test_proteins_of_new_patients_are_predicted_from_rna(shared_data):
     """log p(protein | mrna, mirna) against a Gaussian a column, paired over patients."""
@@ -57,7 +72,18 @@ def test_proteins_of_new_patients_are_predicted_from_rna(shared_data):
     seen = np.asarray(first.values["protein"])[np.asarray(first.present[:, 2])]
     column = stats.norm(seen.mean(0), seen.std(0, ddof=1))
     theirs = column.logpdf(np.asarray(data.take(held_out).values["protein"])).sum(-1)
-    gain = ours - theirs
-    error = gain.std(ddof=1) / len(gain) ** 0.5
-    print(f"gain {gain.mean():.2f} ± {error:.2f} nats a patient")
-    assert gain.mean() > 2 * error
+    exact = exact_log_density(fitted, test, names)
+    exact_rna = exact_log_density(fitted, test, ["mrna", "mirna"])
+    for what, gain in (
+        ("sampled", ours - theirs),
+        ("exact", exact - exact_rna - theirs),
+    ):
+        error = gain.std(ddof=1) / len(gain) ** 0.5
+        print(f"{what} gain {gain.mean():.2f} ± {error:.2f} nats a patient")
+        assert gain.mean() > 2 * error
+    # The weights of 526 features in 5 dimensions are heavy-tailed, and said to be so.
+    untrusted = np.asarray(all_of_it.pareto_k) > 0.7
+    error = np.asarray(all_of_it.value) - exact
+    print(f"k̂ > 0.7 in {untrusted.mean():.0%} of rows, mean error {error.mean():.2f}")
+    assert untrusted.mean() > 0.3
+    assert error[untrusted].mean() < 0

@@ -1,0 +1,72 @@
+"""A fit knows the data it was made for."""
+
+import jax
+import numpy as np
+import optax
+import pytest
+from numpyro.infer import SVI
+
+import consilience as cs
+
+ROWS = np.random.default_rng(0).normal(size=(7, 3))
+HOLES = np.where(np.arange(21).reshape(7, 3) % 5 == 1, np.nan, ROWS)
+NAMES = {"a": ("x", "y", "z")}
+
+
+def container(values, **settings):
+    return cs.MultimodalData.from_arrays({"a": values}, **settings)
+
+
+def fit(data):
+    model = cs.multimodal_model(cs.standard_normal(2), cs.NormalLikelihood())
+    svi = SVI(model, cs.amortized_guide(2), optax.adam(1e-3), cs.MaskedELBO())
+    return cs.fit(jax.random.key(0), svi, data, num_epochs=1, progress=False)
+
+
+def test_complete_rows_suit_a_fit_with_entry_masks():
+    fitted = fit(container(HOLES))
+    found = fitted.posterior(jax.random.key(1), container(ROWS), num_samples=3)
+    assert np.isfinite(found["z"]).all()
+
+
+def test_a_full_entry_mask_prepares_for_missing_entries():
+    fitted = fit(container(ROWS, entries={"a": np.ones((7, 3), bool)}))
+    found = fitted.log_likelihood(jax.random.key(1), container(HOLES), num_samples=30)
+    assert np.isfinite(found.value).all()
+
+
+@pytest.mark.parametrize(
+    ("train", "test", "said"),
+    [
+        (container(ROWS), container(HOLES), "'a' misses single entries"),
+        (container(ROWS).standardize(), container(ROWS), "standardisation.*got none"),
+        (
+            container(ROWS).standardize(),
+            container(2 * ROWS).standardize(),
+            "standardisation.*got another",
+        ),
+        (container(ROWS), container(ROWS[:, :2]), "event_shapes"),
+        (
+            container(ROWS, feature_names=NAMES),
+            container(ROWS, feature_names={"a": ("x", "z", "y")}),
+            "expected the columns x, y, z, got x, z, y",
+        ),
+    ],
+)
+def test_other_data_are_refused(train, test, said):
+    with pytest.raises(ValueError, match=f"data: .*{said}"):
+        fit(train).posterior(jax.random.key(1), test, num_samples=3)
+
+
+def test_restrict_leaves_no_row_empty_by_accident():
+    data = container(ROWS)
+    with pytest.raises(ValueError, match=r"row 0 \(7 in all\) loses its last"):
+        data.restrict(np.zeros((7, 1), bool) & data.present)
+    empty = data.restrict(~data.present, allow_empty_rows=True)
+    assert not empty.present.any()
+    with pytest.raises(ValueError, match="keep: expected booleans of shape"):
+        data.restrict(data.present[:3])
+
+
+def test_a_single_index_takes_one_row():
+    assert container(ROWS).take(3).size == 1

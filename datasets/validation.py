@@ -8,6 +8,7 @@ import numpy as np
 
 # sites of models and guides, and the prefix of the priors' parameters
 RESERVED = ("data", "features", "prior", "w", "z")
+RESERVED_COVARIATES = ("present", "subset")
 
 
 class _Labels(NamedTuple):
@@ -272,6 +273,11 @@ def _covariates(
         if name in names:
             raise ValueError(
                 f"covariates: {name!r} is the name of a modality, expected another"
+            )
+        if name in RESERVED_COVARIATES:
+            raise ValueError(
+                f"covariates: {name!r} is reserved for a mask in the DataTree; expected "
+                "another name"
             )
         argument, labels = f"covariates[{name!r}]", _Labels(name, rows)
         array = _numbers(argument, value, size)

@@ -118,6 +118,9 @@ class BernoulliLikelihood:
 class CategoricalLikelihood:
     """x ~ Categorical(softmax(eta)), x an index in 0..num_classes − 1.
 
+    Encode such indices with `functools.partial(MLPEncoder, num_classes=...)`, one-hot; an
+    encoder without it reads them as numbers.
+
     Attributes:
         num_classes: number of categories.
     """

@@ -40,10 +40,27 @@ class LinearGaussian:
     biases: dict[str, Float[Array, " features"]]
     scale: Float[Array, ""] | float
 
+    def __post_init__(self):
+        if not self.loadings or self.loadings.keys() != self.biases.keys():
+            raise ValueError(
+                "expected loadings and biases of the same modalities, got "
+                f"{', '.join(self.loadings) or 'none'} and "
+                f"{', '.join(self.biases) or 'none'}"
+            )
+        for name, W in self.loadings.items():
+            expected = (W.shape[0], self.latent_dim)
+            if W.shape != expected or self.biases[name].shape != expected[:1]:
+                raise ValueError(
+                    f"modality {name!r}: expected loadings {expected} and biases "
+                    f"{expected[:1]}, got {W.shape} and {self.biases[name].shape}"
+                )
+
     def __call__(
         self, data: MultimodalData, subset: Bool[Array, "rows modalities"] | None = None
     ) -> None:
         """Run the model as a NumPyro program."""
+        for name in data.names:
+            self._check(name)
         with data.plate():
             prior = dist.Normal(jnp.zeros(self.latent_dim), 1.0).to_event(1)
             z = numpyro.sample("z", prior)
@@ -150,6 +167,8 @@ class LinearGaussian:
 
     def _stack(self, data, subset):
         """W `[P, D]`, m (x − b) `[N, P]`, m `[N, P]` over the features of all modalities."""
+        for name in data.names:
+            self._check(name)
         W = jnp.concatenate([self.loadings[name] for name in data.names])
         b = jnp.concatenate([self.biases[name] for name in data.names])
         x = jnp.concatenate([data.filled(name) for name in data.names], -1)

@@ -6,6 +6,7 @@ import numpy as np
 
 from consilience.datasets.data import MultimodalData
 from consilience.models.linear_gaussian import LinearGaussian, counted
+from consilience.nn.sizes import check_positive
 
 
 def maximum_likelihood(
@@ -48,7 +49,8 @@ def maximum_likelihood(
             )
     x = np.concatenate([np.asarray(data.filled(n), float) for n in data.names], -1)
     m = np.asarray(counted(data))
-    if latent_dim < 1 or (scale is None and latent_dim >= x.shape[1]):
+    check_positive(latent_dim=latent_dim)
+    if scale is None and latent_dim >= x.shape[1]:
         raise ValueError(
             f"latent_dim: expected 1 to {x.shape[1] - 1} (fewer than the features) where "
             f"scale is learned, got {latent_dim}"

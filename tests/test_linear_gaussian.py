@@ -345,3 +345,22 @@ def test_example_has_the_published_loadings():
     W, b, scale = dense(illustrative_example(), EXAMPLE)
     np.testing.assert_array_equal(W, [[1, 1, 0], [1, 0, 10]])
     np.testing.assert_array_equal([*b, scale], [0, 0, 1])
+
+
+def test_mismatched_parts_are_refused():
+    W, b = jnp.ones((3, 2)), jnp.ones(3)
+    with pytest.raises(ValueError, match="same modalities, got a and b"):
+        LinearGaussian({"a": W}, {"b": b}, 1.0)
+    with pytest.raises(
+        ValueError, match=r"modality 'b': expected .* got \(3, 1\) and \(3,\)"
+    ):
+        LinearGaussian({"a": W, "b": W[:, :1]}, {"a": b, "b": b}, 1.0)
+
+
+def test_unknown_modalities_are_refused():
+    model = LinearGaussian({"a": jnp.ones((3, 2))}, {"a": jnp.ones(3)}, 1.0)
+    with pytest.raises(ValueError, match="expected one of the modalities a, got 'c'"):
+        model.mutual_information("c")
+    data = MultimodalData.from_arrays({"c": np.ones((5, 3))})
+    with pytest.raises(ValueError, match="expected one of the modalities a, got 'c'"):
+        model.log_likelihood(data)

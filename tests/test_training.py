@@ -108,17 +108,20 @@ def test_compiles_once_for_each_shape(svi, pair):
 
 @pytest.mark.slow
 def test_seeds_side_by_side_are_single_runs(svi, pair):
-    """`jax.vmap` over `svi.init` and `svi.update`: three seeds in one program."""
+    """`jax.vmap` over `svi.init` and 20 times `svi.update`: three seeds, one program."""
 
     def run(key):
-        state, loss = svi.update(svi.init(key, pair), pair)
-        return svi.get_params(state), loss
+        def step(state, _):
+            return svi.update(state, pair)
+
+        state, losses = jax.lax.scan(step, svi.init(key, pair), length=20)
+        return svi.get_params(state), losses
 
     keys = jax.random.split(KEY, 3)
     together, single = jax.jit(jax.vmap(run))(keys), jax.jit(run)
     for i, key in enumerate(keys):
         mine = jax.tree.map(lambda leaf, i=i: leaf[i], together)
-        assert_same(mine, single(key), rtol=1e-4, atol=1e-5)
+        assert_same(mine, single(key), rtol=1e-3, atol=1e-4)
 
 
 def test_batches_of_an_epoch_have_the_loss_of_all_rows_as_their_mean(exact):

@@ -81,3 +81,52 @@ def gaussian_kl(mean, covariance) -> float:
 def standard_error(draws: np.ndarray) -> float:
     """Standard error of the mean of independent draws."""
     return float(np.std(draws, ddof=1) / np.sqrt(len(draws)))
+
+
+def mixture_log_density(z, logits, loc, scale, family) -> np.ndarray:
+    """Log Σ_k π_k Π_d f(z_d; loc_kd, scale_kd) of each row of `z [N, D]`."""
+    each = family.logpdf(np.asarray(z)[:, None], loc, scale).sum(-1)
+    return logsumexp(logits - logsumexp(logits) + each, axis=-1)
+
+
+def mixture_moment(powers, logits, loc, scale, family) -> float:
+    """E Π_d z_d^powers_d: within a component the dimensions are independent."""
+    weights = np.exp(logits - logsumexp(logits))
+    each = [
+        np.prod(
+            [family(m, s).moment(n) for m, s, n in zip(ms, ss, powers, strict=True)]
+        )
+        for ms, ss in zip(loc, scale, strict=True)
+    ]
+    return float(weights @ each)
+
+
+def mixture_expectation(f, logits, loc, scale, family) -> float:
+    """E f(z) in one dimension: a sum over a grid for each component.
+
+    The grid lies in units of the component, so that a kink of the density at its
+    location is always a grid point.
+    """
+    weights = np.exp(logits - logsumexp(logits))
+    grid, step = np.linspace(-40, 40, 40_001, retstep=True)
+    points = loc[:, :1] + scale[:, :1] * grid
+    return float(weights @ (f(points) * family.pdf(grid)).sum(-1)) * step
+
+
+def mixture_conditional_cdfs(z, logits, loc, scale, family) -> np.ndarray:
+    """F(z_d | z_1..z_{d−1}) of one vector, the Rosenblatt transform."""
+    weights = np.exp(logits - logsumexp(logits))
+    out = []
+    for value, m, s in zip(z, loc.T, scale.T, strict=True):
+        out.append(weights @ family.cdf(value, m, s))
+        weights = weights * family.pdf(value, m, s)
+        weights = weights / weights.sum()
+    return np.array(out)
+
+
+def central_difference(f, x, step: float = 1e-4) -> np.ndarray:
+    """∂f/∂x of a function of one array: `[*x.shape, *f.shape]`."""
+    x = np.asarray(x, float)
+    shifts = step * np.eye(x.size).reshape(x.size, *x.shape)
+    rows = [(f(x + h) - f(x - h)) / (2 * step) for h in shifts]
+    return np.array(rows).reshape(*x.shape, *np.shape(rows[0]))

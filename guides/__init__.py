@@ -1,17 +1,43 @@
 """Amortised posteriors q(z | x_S) as NumPyro programs, and their parts."""
 
-from consilience.guides.aggregations import AGGREGATIONS, ProductOfExperts, SumPooling
+from consilience.guides.aggregations import AGGREGATIONS
 from consilience.guides.amortized import amortized_guide
-from consilience.guides.encoders import ENCODERS, MLPEncoder
-from consilience.guides.heads import HEADS, NormalHead
+from consilience.guides.convolutional_encoders import ConvEncoder, TextEncoder
+from consilience.guides.corrected_experts import CorrectedProductOfExperts
+from consilience.guides.embedding_encoder import EmbeddingEncoder
+from consilience.guides.encoders import ENCODERS, MLPEncoder, PassThroughEncoder
+from consilience.guides.experts import MixtureOfExperts, ProductOfExperts
+from consilience.guides.heads import (
+    HEADS,
+    CholeskyHead,
+    LaplaceHead,
+    MixtureHead,
+    NormalHead,
+)
+from consilience.guides.mixture import ReparameterizedMixture
+from consilience.guides.mopoe import MixtureOfProductsOfExperts
+from consilience.guides.self_attention import SelfAttention
+from consilience.guides.sum_pooling import SumPooling
 
 __all__ = [
     "AGGREGATIONS",
     "ENCODERS",
     "HEADS",
+    "CholeskyHead",
+    "ConvEncoder",
+    "CorrectedProductOfExperts",
+    "EmbeddingEncoder",
+    "LaplaceHead",
     "MLPEncoder",
+    "MixtureHead",
+    "MixtureOfExperts",
+    "MixtureOfProductsOfExperts",
     "NormalHead",
+    "PassThroughEncoder",
     "ProductOfExperts",
+    "ReparameterizedMixture",
+    "SelfAttention",
     "SumPooling",
+    "TextEncoder",
     "amortized_guide",
 ]

@@ -8,8 +8,8 @@ from flax import nnx
 from jaxtyping import Array, Bool, Float
 
 from consilience.datasets.data import MultimodalData
-from consilience.guides.aggregations import SumPooling
 from consilience.guides.encoders import MLPEncoder
+from consilience.guides.sum_pooling import SumPooling
 from consilience.nn.lazy import module
 from consilience.nn.sizes import check_positive
 from consilience.nn.spec import per_modality

@@ -1,19 +1,41 @@
-"""From a vector of numbers to a distribution over the latent."""
+"""From a vector of numbers to a distribution over the latent.
+
+A head says how many numbers it needs for D dimensions and turns `[N, num_parameters]`
+into a distribution with batch `[N]` and event `[D]`.
+"""
 
 import dataclasses
+from typing import Protocol, runtime_checkable
 
 import jax.numpy as jnp
 import numpyro.distributions as dist
 from jaxtyping import Array, Float
 
+from consilience.guides.mixture import ReparameterizedMixture
+from consilience.nn.sizes import check_positive
+
+Parameters = Float[Array, "rows parameters"]
+
+
+@runtime_checkable
+class Head(Protocol):
+    """The role of a head."""
+
+    def num_parameters(self, latent_dim: int) -> int:
+        """Numbers that the aggregation must give for D dimensions."""
+        ...
+
+    def __call__(self, parameters: Parameters) -> dist.Distribution:
+        """The distribution, batch `[N]`, event `[D]`."""
+        ...
+
 
 @dataclasses.dataclass(frozen=True)
-class NormalHead:
-    """Normal with independent dimensions: ϑ → N(μ, diag σ²), σ = min_scale + exp(log σ).
+class _ScaleHead:
+    """What heads with a floor of their scale have in common.
 
     Attributes:
-        min_scale: floor of the standard deviation (1e-3 in the paper); it keeps
-            densities finite.
+        min_scale: floor of the scale (1e-3 in the paper); it keeps densities finite.
     """
 
     min_scale: float = 1e-3
@@ -24,15 +46,122 @@ class NormalHead:
                 f"min_scale: expected a positive number, got {self.min_scale}"
             )
 
+    def scale(self, raw: Float[Array, "*batch"]) -> Float[Array, "*batch"]:
+        """min_scale + exp(raw)."""
+        return self.min_scale + jnp.exp(raw)
+
+
+class _LocationScaleHead(_ScaleHead):
+    """Independent dimensions of one family: ϑ → (μ, σ), σ = min_scale + exp(log σ)."""
+
+    family: type[dist.Distribution]
+
     def num_parameters(self, latent_dim: int) -> int:
-        """Numbers that the aggregation must give: mean and log-scale."""
+        """Mean and log-scale."""
         return 2 * latent_dim
 
-    def __call__(
-        self, parameters: Float[Array, "rows parameters"]
-    ) -> dist.Distribution:
+    def loc_scale(self, parameters: Float[Array, "*batch p"]) -> tuple[Array, Array]:
+        """(μ, σ), `[*batch, D]` each."""
         loc, log_scale = jnp.split(parameters, 2, -1)
-        return dist.Normal(loc, self.min_scale + jnp.exp(log_scale)).to_event(1)
+        return loc, self.scale(log_scale)
+
+    def __call__(self, parameters: Parameters) -> dist.Distribution:
+        return self.family(*self.loc_scale(parameters)).to_event(1)
 
 
-HEADS = {"normal": NormalHead}
+class NormalHead(_LocationScaleHead):
+    """Normal with independent dimensions, N(μ, diag σ²).
+
+    Attributes:
+        min_scale: floor of the standard deviation (1e-3 in the paper); it keeps
+            densities finite.
+    """
+
+    family = dist.Normal
+
+
+class LaplaceHead(_LocationScaleHead):
+    """Laplace with independent dimensions; the standard deviation is √2 σ.
+
+    Attributes:
+        min_scale: floor of the scale σ.
+    """
+
+    family = dist.Laplace
+
+
+class CholeskyHead(_ScaleHead):
+    """Normal with full covariance L Lᵀ: L_ii = σ_i, L_ij = σ_i ϑ_ij for j < i.
+
+    The paper has only independent dimensions; the exact posterior of a linear Gaussian
+    model has not.
+
+    Attributes:
+        min_scale: floor of the diagonal σ of L.
+    """
+
+    def num_parameters(self, latent_dim: int) -> int:
+        """Mean, log σ, and the entries below the diagonal."""
+        return 2 * latent_dim + latent_dim * (latent_dim - 1) // 2
+
+    def __call__(self, parameters: Parameters) -> dist.Distribution:
+        count = parameters.shape[-1]  # = D (D + 3) / 2
+        dim = (round((9 + 8 * count) ** 0.5) - 3) // 2
+        loc, log_scale, below = jnp.split(parameters, [dim, 2 * dim], -1)
+        unit = jnp.zeros((*loc.shape, dim), loc.dtype) + jnp.eye(dim, dtype=loc.dtype)
+        unit = unit.at[(..., *jnp.tril_indices(dim, -1))].set(below)
+        tril = self.scale(log_scale)[..., None] * unit
+        return dist.MultivariateNormal(loc, scale_tril=tril)
+
+
+@dataclasses.dataclass(frozen=True)
+class MixtureHead:
+    """A mixture of K Normals or Laplaces, each with independent dimensions.
+
+    With `SumPooling` and `SelfAttention` these are the paper's SumPoolingMixture and
+    SelfAttentionMixture (Hirt et al. 2024, section 5).
+
+    Attributes:
+        num_components: K.
+        component: head of each component, `NormalHead` or `LaplaceHead`.
+    """
+
+    num_components: int = 5
+    component: NormalHead | LaplaceHead = NormalHead()  # noqa: RUF009 (frozen)
+
+    def __post_init__(self):
+        check_positive(num_components=self.num_components)
+        if not isinstance(self.component, _LocationScaleHead):
+            raise TypeError(
+                "component: expected NormalHead() or LaplaceHead(), got "
+                f"{self.component!r}"
+            )
+
+    def num_parameters(self, latent_dim: int) -> int:
+        """A logit, a mean and a log-scale for each component."""
+        return self.num_components * (1 + self.component.num_parameters(latent_dim))
+
+    def __call__(self, parameters: Parameters) -> dist.Distribution:
+        logits, rest = jnp.split(parameters, [self.num_components], -1)
+        rest = rest.reshape(*rest.shape[:-1], self.num_components, -1)
+        return mixture(self.component, logits, *self.component.loc_scale(rest))
+
+
+def mixture(
+    component: NormalHead | LaplaceHead,
+    logits: Float[Array, "rows components"],
+    loc: Float[Array, "rows components latent"],
+    scale: Float[Array, "rows components latent"],
+) -> ReparameterizedMixture:
+    """Σ_k softmax(logits)_k family(loc_k, scale_k), batch `[N]`, event `[D]`."""
+    return ReparameterizedMixture(
+        dist.Categorical(logits=logits), component.family(loc, scale).to_event(1)
+    )
+
+
+HEADS = {
+    "normal": NormalHead,
+    "laplace": LaplaceHead,
+    "cholesky": CholeskyHead,
+    "mixture": MixtureHead,
+}

@@ -9,6 +9,7 @@ from consilience.datasets.data import MultimodalData
 from consilience.inference.programs import (
     Sites,
     in_plate,
+    is_mixture,
     latent_sites,
     name_of,
     run,
@@ -17,9 +18,22 @@ from consilience.inference.programs import (
 
 
 def inspect(
-    model: Callable, guide: Callable, params: dict, data: MultimodalData
+    model: Callable,
+    guide: Callable,
+    params: dict,
+    data: MultimodalData,
+    *,
+    stratified: bool = True,
 ) -> Sites:
     """Trace both programs abstractly, check the contract and name the latent sites.
+
+    Args:
+        model: as in the contract.
+        guide: as in the contract.
+        params: parameters of both.
+        data: rows.
+        stratified: a first site that is a mixture will be drawn component by component,
+            which need be reparameterised each; the mixture itself need not.
 
     Raises:
         TypeError: `data` is no `MultimodalData`; a latent of the guide cannot be
@@ -33,7 +47,7 @@ def inspect(
 
     def abstract(key):
         guide_trace = run(guide, params, key, {}, data, data.present)
-        sites = _guide_sites(guide_trace, data)
+        sites = _guide_sites(guide_trace, data, stratified)
         latents = {
             name: guide_trace[name]["value"] for name in sites.local + sites.shared
         }
@@ -54,17 +68,29 @@ def require_data(data: object) -> None:
         )
 
 
-def _guide_sites(trace: dict, data: MultimodalData) -> Sites:
+def _guide_sites(trace: dict, data: MultimodalData, stratified: bool) -> Sites:
     latents = latent_sites(trace)
     for name, site in latents.items():
         _check_shape("guide", name, site, data)
-        if not site["fn"].has_rsample:
+    sites = sites_of(latents)
+    for name, site in latents.items():
+        by_component = stratified and name == sites.root and is_mixture(site["fn"])
+        if not (by_component or site["fn"].has_rsample):
             raise TypeError(
                 f"guide: site {name!r}: expected a distribution that can be "
                 f"reparameterised, got {name_of(site['fn'])}; its pathwise gradient "
-                "would be wrong. Use a Normal head, or sum the variable out of the model"
+                "would be wrong. " + _advice(site["fn"])
             )
-    return sites_of(latents)
+    return sites
+
+
+def _advice(fn) -> str:
+    if is_mixture(fn):
+        return (
+            "Use a bound of this library with an estimator that is stratified, such as "
+            "STL(), or draw from a ReparameterizedMixture"
+        )
+    return "Use one of HEADS, or sum the variable out of the model"
 
 
 def _check_model(

@@ -51,8 +51,7 @@ def sampler(rng_key, guide, params, data, subset) -> Callable[..., Draw]:
     """
     first = programs.run(guide, params, rng_key, {}, data, subset)
     sites = programs.sites_of(programs.latent_sites(first))
-    features = programs.features(first)
-    given = {} if features is None else {programs.FEATURES: features}
+    given = programs.with_features(programs.features(first))
 
     def sample(key, shared=None) -> Draw:
         fixed = given | (shared or {})

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Bool, Float, Key, Shaped
+from jaxtyping import Array, Bool, Float, Key, PyTree, Shaped
 from numpyro.infer.elbo import ELBO
 
 from consilience.datasets.data import MultimodalData
@@ -114,7 +114,7 @@ class MultimodalELBO(ELBO):
         self, rng_key, param_map, model, guide, data, *, beta=None
     ) -> tuple[Float[Array, " rows"], Float[Array, ""]]:
         """The bound of each row in nats, unscaled, and the KL of the global latents."""
-        sites = inspect(model, guide, param_map, data)
+        sites = inspect(model, guide, param_map, data, stratified=self.stratified)
         key_views, key_draws = jax.random.split(rng_key)
         views = self.views(key_views, data.present)
         beta = self.beta if beta is None else beta
@@ -142,42 +142,67 @@ class MultimodalELBO(ELBO):
         """Σ_s score · log p(x_s | z); a term that does not count is not read."""
         return jnp.where(views.score != 0, terms.log_x * views.score, 0.0).sum(-1)
 
+    @property
+    def stratified(self) -> bool:
+        """Whether a root site that is a mixture is drawn once from each component."""
+        return getattr(self.estimator, "stratified", True)
+
     def _terms(self, rng_key, params, model, guide, data, views, sites):
         """One particle: draw every view, decode it once, estimate its KL terms."""
-        num_views = views.score.shape[0]
-        draw = programs.draw(rng_key, guide, params, data, views.subsets, sites)
-        sampled = programs.at(draw.latents, slice(0, num_views))
-        held = draw._replace(features=programs.stop(draw.features))
+        drawn = slice(0, views.score.shape[0])
+        draw = programs.draw(
+            rng_key, guide, params, data, views.subsets, sites, self.stratified
+        )
+        latents, log_weights = programs.at((draw.latents, draw.log_weights), drawn)
+        stopped = programs.stop((params, draw.features))
 
-        def fns(parameters, drawn, subset, latents, root):
-            return programs.guide_fns(
-                guide, parameters, drawn, data, subset, latents, root, sites
+        def later(subset, latents):
+            """Distributions of later sites, as they are and with parameters stopped."""
+            return tuple(
+                programs.later_fns(
+                    guide, p, f, data, subset, latents, draw.shared, sites
+                )
+                for p, f in ((params, draw.features), stopped)
             )
 
-        def view(subset, latents, root):
-            live = fns(params, draw, subset, latents, root)
-            stopped = fns(
-                programs.stop(params), held, subset, latents, programs.stop(root)
-            )
-            given = {**latents, **draw.shared}
-            trace = programs.run(model, params, rng_key, given, data)
-            log_x = [trace[n]["fn"].log_prob(trace[n]["value"]) for n in data.names]
-            prior = {n: trace[n]["fn"] for n in sites.local + sites.shared}
-            kl = self._kl(live, stopped, prior, latents)
-            shared = {n: prior[n] for n in sites.shared}
-            return jnp.stack(log_x, -1) * self._weights(data), kl, live, stopped, shared
+        def kl(root, fns, others, latents):
+            live, held = ({sites.root: r} for r in (root, programs.stop(root)))
+            return self._kl(live | fns[0], held | fns[1], others, latents)
 
-        root = programs.at(draw.root, slice(0, num_views))
-        log_x, kl_prior, live, stopped, shared = jax.vmap(view)(
-            views.subsets[:num_views], sampled, root
+        def view(subset, root, latents, log_weights):
+            def stratum(latents):
+                given = {**latents, **draw.shared}
+                trace = programs.run(model, params, rng_key, given, data)
+                log_x = [trace[n]["fn"].log_prob(trace[n]["value"]) for n in data.names]
+                prior, shared = (
+                    {n: trace[n]["fn"] for n in names}
+                    for names in (sites.local, sites.shared)
+                )
+                fns = later(subset, latents)
+                rate = kl(root, fns, prior, latents)
+                log_x = jnp.stack(log_x, -1) * self._weights(data)
+                return (log_x, rate), fns, shared
+
+            terms, fns, shared = jax.vmap(stratum)(latents)
+            return average(terms, log_weights), fns, programs.at(shared, 0)
+
+        (log_x, kl_prior), fns, shared = jax.vmap(view)(
+            *programs.at((views.subsets, draw.root), drawn), latents, log_weights
         )
 
         def pair(v, u):
-            latents = programs.at(sampled, v)
-            other = programs.at(draw.root, u)
-            others = fns(params, draw, views.subsets[u], latents, other)
-            own, own_stopped = programs.at((live, stopped), v)
-            return self._kl(own, own_stopped, others, latents)
+            root, other, subset = (
+                programs.at(draw.root, v),
+                programs.at(draw.root, u),
+                views.subsets[u],
+            )
+
+            def stratum(latents, fns):
+                others = {sites.root: other} | later(subset, latents)[0]
+                return kl(root, fns, others, latents)
+
+            rates = jax.vmap(stratum)(*programs.at((latents, fns), v))
+            return average(rates, log_weights[v])
 
         kl_cross = jnp.zeros((0, data.size))
         if views.cross:
@@ -205,6 +230,21 @@ class MultimodalELBO(ELBO):
         for name in self.weights:
             data.index(name)
         return jnp.array([float(self.weights.get(name, 1.0)) for name in data.names])
+
+
+def average(
+    terms: PyTree[Float[Array, "strata rows ..."]],
+    log_weights: Float[Array, "strata rows"],
+) -> PyTree[Float[Array, "rows ..."]]:
+    """Σ_k π_k · terms_k by row; a stratum of weight 0 is not read."""
+    if len(log_weights) == 1:
+        return programs.at(terms, 0)
+
+    def mean(x):
+        weights = jnp.exp(log_weights).reshape(*log_weights.shape, *[1] * (x.ndim - 2))
+        return jnp.where(weights > 0, weights * x, 0.0).sum(0)
+
+    return jax.tree.map(mean, terms)
 
 
 def _check_settings(subsets, beta, weights, estimator, num_particles) -> None:

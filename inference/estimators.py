@@ -2,9 +2,15 @@
 
 An estimator is asked site by site for KL(q ‖ p) given a reparameterised draw of q: `live`
 is q as it is, `stopped` is q with its variational parameters under stop-gradient.
+
+Where the guide's first site is a mixture, `stratified` says how it is drawn: once from each
+component, weighted (Morningstar et al. 2021), or once from the mixture, which must then be
+a `ReparameterizedMixture` (implicit reparameterisation, Figurnov et al. 2018). The first is
+the default: the implicit gradient's noise explodes as components separate.
 """
 
 import dataclasses
+from functools import partial
 from typing import Protocol, runtime_checkable
 
 import numpyro.distributions as dist
@@ -16,7 +22,11 @@ from consilience.inference.programs import name_of
 
 @runtime_checkable
 class Estimator(Protocol):
-    """The role of an estimator."""
+    """The role of an estimator.
+
+    Attributes:
+        stratified: draw a mixture once from each component; True where it is missing.
+    """
 
     def kl(
         self,
@@ -32,7 +42,13 @@ class Estimator(Protocol):
 
 @dataclasses.dataclass(frozen=True)
 class Pathwise:
-    """log q(z) − log p(z) with all gradients: unbiased, noisy even at the optimum."""
+    """log q(z) − log p(z) with all gradients: unbiased, noisy even at the optimum.
+
+    Attributes:
+        stratified: draw mixtures once from each component, or else implicitly.
+    """
+
+    stratified: bool = True
 
     def kl(self, site, live, stopped, other, value) -> Float[Array, "*rows"]:
         return live.log_prob(value) - other.log_prob(value)
@@ -44,8 +60,14 @@ class STL:
 
     Unbiased in the gradient, and free of noise where q is the exact posterior (Roeder et
     al. 2017; Hirt et al. 2024, appendix H). The density of a learned conditional prior,
-    q(z | x_S) in L_\S, keeps its full gradient.
+    q(z | x_S) in L_\S, keeps its full gradient. Of a mixture that is drawn component by
+    component the outer weights keep their gradient, those inside log q are stopped.
+
+    Attributes:
+        stratified: draw mixtures once from each component, or else implicitly.
     """
+
+    stratified: bool = True
 
     def kl(self, site, live, stopped, other, value) -> Float[Array, "*rows"]:
         return stopped.log_prob(value) - other.log_prob(value)
@@ -58,9 +80,11 @@ class AnalyticKL:
     Attributes:
         otherwise: estimator of the pairs that have none (a mixture prior, say); None
             refuses them.
+        stratified: draw mixtures once from each component, or else implicitly.
     """
 
     otherwise: Estimator | None = None
+    stratified: bool = True
 
     def kl(self, site, live, stopped, other, value) -> Float[Array, "*rows"]:
         try:
@@ -75,4 +99,10 @@ class AnalyticKL:
         )
 
 
-ESTIMATORS = {"pathwise": Pathwise, "stl": STL, "analytic_kl": AnalyticKL}
+ESTIMATORS = {
+    "pathwise": Pathwise,
+    "stl": STL,
+    "analytic_kl": AnalyticKL,
+    "implicit_pathwise": partial(Pathwise, stratified=False),
+    "implicit_stl": partial(STL, stratified=False),
+}

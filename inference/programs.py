@@ -10,6 +10,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 import jax
+import jax.numpy as jnp
 import numpyro.distributions as dist
 from jax import lax
 from numpyro import handlers
@@ -40,10 +41,14 @@ class Sites(NamedTuple):
 
 
 class Draw(NamedTuple):
-    """One draw of the guide for each of V views.
+    """Draws of the guide for each of V views, in K strata.
+
+    A root site that is a mixture of K components may be drawn once from each of them,
+    weighted; all else has one stratum of weight 1.
 
     Attributes:
-        latents: `[V, N, ...]` by site of rows.
+        latents: `[V, K, N, ...]` by site of rows.
+        log_weights: `[V, K, N]`, of the strata; they sum to 1 over K.
         root: distribution of the root site, a batch of V.
         features: what the guide registered as "features", without a view axis, or None.
         shared: values of the global sites.
@@ -51,6 +56,7 @@ class Draw(NamedTuple):
     """
 
     latents: dict[str, jax.Array]
+    log_weights: jax.Array
     root: dist.Distribution
     features: object
     shared: dict[str, jax.Array]
@@ -83,7 +89,15 @@ def draw_shared(rng_key, guide, params, data, sites: Sites) -> tuple[dict, dict]
     return values, {name: trace[name]["fn"] for name in sites.shared}
 
 
-def draw(rng_key, guide, params, data: MultimodalData, subsets, sites: Sites) -> Draw:
+def draw(
+    rng_key,
+    guide,
+    params,
+    data: MultimodalData,
+    subsets,
+    sites: Sites,
+    stratified: bool = False,
+) -> Draw:
     """Call the guide once for each of `subsets [V, N, M]`; features are computed once.
 
     Raises:
@@ -93,13 +107,34 @@ def draw(rng_key, guide, params, data: MultimodalData, subsets, sites: Sites) ->
     shared, shared_fns = draw_shared(key_shared, guide, params, data, sites)
 
     def view(subset, key):
-        trace = run(guide, params, key, shared, data, subset)
-        latents = {name: trace[name]["value"] for name in sites.local}
-        return latents, trace[sites.root]["fn"], features(trace)
+        key_first, key_strata = jax.random.split(key)
+        first = run(guide, params, key_first, shared, data, subset)
+        root = first[sites.root]["fn"]
+        if stratified and is_mixture(root):
+            latents, log_weights = strata(key_strata, first, subset)
+        else:
+            latents = {name: first[name]["value"][None] for name in sites.local}
+            log_weights = jnp.zeros((1, data.size))
+        return latents, log_weights, root, features(first)
+
+    def strata(key, first, subset):
+        key_root, key_later = jax.random.split(key)
+        roots, log_weights = component_draws(key_root, first[sites.root]["fn"])
+        if not sites.later:
+            return {sites.root: roots}, log_weights
+        given = shared | with_features(features(first))
+
+        def later(key, root):
+            fixed = {**given, sites.root: root}
+            trace = run(guide, params, key, fixed, data, subset)
+            return {name: trace[name]["value"] for name in sites.local}
+
+        keys = jax.random.split(key_later, len(roots))
+        return jax.vmap(later)(keys, roots), log_weights
 
     keys = jax.random.split(key_views, len(subsets))
     try:
-        views = jax.vmap(view, out_axes=(0, 0, None))(subsets, keys)
+        views = jax.vmap(view, out_axes=(0, 0, 0, None))(subsets, keys)
     except ValueError as error:
         if "out_axes" not in str(error):
             raise
@@ -110,25 +145,45 @@ def draw(rng_key, guide, params, data: MultimodalData, subsets, sites: Sites) ->
     return Draw(*views, shared, shared_fns)
 
 
+def is_mixture(fn: dist.Distribution) -> bool:
+    """Whether a distribution is a mixture whose components can be drawn one by one."""
+    return (
+        isinstance(fn, dist.MixtureSameFamily) and fn.component_distribution.has_rsample
+    )
+
+
+def component_draws(rng_key, fn: dist.MixtureSameFamily) -> tuple[jax.Array, jax.Array]:
+    """One draw of each component `[K, N, ...]`, and the log-weights `[K, N]`."""
+    axis = -1 - len(fn.event_shape)
+    values = jnp.moveaxis(fn.component_distribution.rsample(rng_key), axis, 0)
+    log_weights = jax.nn.log_softmax(fn.mixing_distribution.logits)
+    log_weights = jnp.moveaxis(log_weights, -1, 0)
+    return values, jnp.broadcast_to(log_weights, (len(values), *fn.batch_shape))
+
+
+def with_features(features: object) -> dict:
+    """Features as a given site; nothing without any."""
+    return {} if features is None else {FEATURES: features}
+
+
 def features(trace: dict) -> object:
     """What the guide registered as features, or None."""
     return trace[FEATURES]["value"] if FEATURES in trace else None
 
 
-def guide_fns(guide, params, draw: Draw, data, subset, latents, root, sites) -> dict:
-    """Distributions of the guide's row sites at given latents of one view.
+def later_fns(
+    guide, params, features, data, subset, latents: dict, shared: dict, sites: Sites
+) -> dict:
+    """Distributions of the guide's later row sites at given latents of one view.
 
-    The root's is given; only later sites are traced again, with features substituted.
+    The first site's come from `draw`; later ones are traced again, with features given.
     """
-    fns = {sites.root: root}
-    if sites.later:
-        given = {**latents, **draw.shared}
-        if draw.features is not None:
-            given[FEATURES] = draw.features
-        key = jax.random.key(0)  # every random site is substituted
-        trace = run(guide, params, key, given, data, subset)
-        fns |= {name: trace[name]["fn"] for name in sites.later}
-    return fns
+    if not sites.later:
+        return {}
+    given = {**latents, **shared, **with_features(features)}
+    key = jax.random.key(0)  # every random site is substituted
+    trace = run(guide, params, key, given, data, subset)
+    return {name: trace[name]["fn"] for name in sites.later}
 
 
 def latent_sites(trace: dict) -> dict:

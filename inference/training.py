@@ -60,8 +60,10 @@ def fit(
     key_init, key_order, key_validation, key_support = jax.random.split(rng_key, 4)
     data, size = data.bare(), min(batch_size, data.size)
     state = jax.jit(svi.init)(key_init, data.batch(jnp.arange(size)))
-    inspect(svi.model, svi.guide, svi.get_params(state), data)
-    check_support(key_support, svi.model, svi.guide, svi.get_params(state), data)
+    stratified = getattr(svi.loss, "stratified", False)
+    params = svi.get_params(state)
+    inspect(svi.model, svi.guide, params, data, stratified=stratified)
+    check_support(key_support, svi.model, svi.guide, params, data)
     bounds, validated = [], []
     with tqdm(range(num_epochs), disable=not progress, unit="epoch") as bar:
         for epoch in bar:

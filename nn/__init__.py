@@ -1,6 +1,6 @@
 """Neural networks as lazily created Flax NNX modules."""
 
 from consilience.nn.lazy import module
-from consilience.nn.mlp import MLP
+from consilience.nn.mlp import MLP, ResidualMLP
 
-__all__ = ["MLP", "module"]
+__all__ = ["MLP", "ResidualMLP", "module"]

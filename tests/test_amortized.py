@@ -55,7 +55,8 @@ def shapes(program, data):
 def test_sites_and_shapes(name, data):
     found = shapes(guide(cs.AGGREGATIONS[name]), data)
     assert found["z"].shape == (ROWS, LATENT)
-    assert found["features"].shape[:2] == (ROWS, 3)
+    leaves = jax.tree.leaves(found["features"])
+    assert {leaf.shape[:2] for leaf in leaves} == {(ROWS, 3)}
     expected = {f"encoder.{name}$params" for name in data.names}
     expected |= {"aggregation$params", "features", "z", "data"}
     assert set(found) == expected

@@ -1,0 +1,76 @@
+"""Encoder of indices by learned vectors."""
+
+import math
+from typing import Literal
+
+import jax.numpy as jnp
+from flax import nnx
+from jaxtyping import Array, Float, Shaped
+
+from consilience.nn.sizes import check_positive
+
+
+class EmbeddingEncoder(nnx.Module):
+    """Indices → a learned vector each → all of them summed or side by side → dense.
+
+    A missing index has the vector zero. One table of vectors serves all positions.
+
+    Args:
+        event_shape: any shape of indices; `(..., 2)` with a mask.
+        num_features: F.
+        num_classes: indices are 0..num_classes − 1.
+        width: width of the vectors.
+        pool: "flatten" keeps positions apart, "sum" forgets them (a bag of indices).
+        masked: whether the last axis of two holds index and mask, as it does where
+            entries are missing. Needed if there is an axis of two: it might also be two
+            indices.
+        rngs: random streams of the parameters.
+
+    Raises:
+        ValueError: a setting is wrong; the last axis is of two and `masked` is not given.
+    """
+
+    def __init__(
+        self,
+        event_shape: tuple[int, ...],
+        num_features: int,
+        *,
+        num_classes: int,
+        width: int = 32,
+        pool: Literal["flatten", "sum"] = "flatten",
+        masked: bool | None = None,
+        rngs: nnx.Rngs,
+    ):
+        check_positive(num_classes=num_classes, width=width)
+        if pool not in ("flatten", "sum"):
+            raise ValueError(f"pool: expected 'flatten' or 'sum', got {pool!r}")
+        self.masked = _is_masked(event_shape, masked)
+        count = math.prod(event_shape[:-1] if self.masked else event_shape)
+        self.table = nnx.Embed(num_classes, width, rngs=rngs)
+        inputs = width * (count if pool == "flatten" else 1)
+        self.dense = nnx.Linear(inputs, num_features, rngs=rngs)
+        self.pool = pool
+
+    def __call__(self, x: Shaped[Array, "rows ..."]) -> Float[Array, "rows features"]:
+        index, mask = (x[..., 0], x[..., 1]) if self.masked else (x, jnp.ones_like(x))
+        vectors = self.table(index.astype(int)) * mask[..., None].astype(float)
+        rows, width = len(x), vectors.shape[-1]
+        if self.pool == "sum":
+            return self.dense(vectors.reshape(rows, -1, width).sum(1))
+        return self.dense(vectors.reshape(rows, -1))
+
+
+def _is_masked(event_shape: tuple[int, ...], masked: bool | None) -> bool:
+    two = event_shape[-1:] == (2,)
+    if masked is None and two:
+        raise ValueError(
+            f"masked: expected True or False for event_shape {event_shape}, whose last "
+            "axis of two may be index and mask (True, where entries are missing) or two "
+            "indices (False), got None"
+        )
+    if masked and not two:
+        raise ValueError(
+            "masked: expected False unless the last axis is one of two, index and mask; "
+            f"got True for event_shape {event_shape}"
+        )
+    return bool(masked)

@@ -1,0 +1,101 @@
+"""Self-attention between the modalities of a subset (Set Transformer)."""
+
+from collections.abc import Sequence
+from typing import final
+
+import jax.numpy as jnp
+import numpyro.distributions as dist
+from flax import nnx
+from jaxtyping import Array, Bool, Float
+
+from consilience.guides.heads import Head, NormalHead
+from consilience.guides.roles import Aggregation, only, sum_over
+from consilience.nn.attention import NORMS, TransformerBlock
+from consilience.nn.mlp import MLP
+from consilience.nn.sizes import check_positive
+
+
+@final
+class SelfAttention(Aggregation):
+    """Transformer blocks over S, summed: ϑ = ρ( Σ_{s∈S} g^L_s ), g⁰_s = χ(h_s).
+
+    Lee et al. 2019 (Set Transformer); Hirt et al. 2024, Example 2. Absent modalities are
+    excluded from every softmax and every statistic.
+
+    Args:
+        num_features: F, the width of h_s.
+        latent_dim: D.
+        width: of χ's output and of the blocks.
+        hidden: hidden layers of χ and ρ; the first is FFN's hidden width, too.
+        num_layers: blocks.
+        num_heads: heads of each block, a divisor of `width`.
+        norm: "layer", or "set" for statistics over present elements and features.
+        pre_norm: normalise before attention and FFN, or else after.
+        head: turns ϑ into a distribution, as in `HEADS`.
+        rngs: random streams of the parameters.
+
+    Raises:
+        ValueError: unknown `norm`, a size that is not positive, `num_heads` does not
+            divide `width`.
+    """
+
+    def __init__(
+        self,
+        num_features: int,
+        latent_dim: int,
+        *,
+        width: int = 128,
+        hidden: Sequence[int] = (128,),
+        num_layers: int = 1,
+        num_heads: int = 4,
+        norm: str = "layer",
+        pre_norm: bool = True,
+        head: Head = NormalHead(),  # noqa: B008 (frozen)
+        rngs: nnx.Rngs,
+    ):
+        check_positive(width=width, num_layers=num_layers, num_heads=num_heads)
+        if norm not in NORMS:
+            raise ValueError(f"norm: expected one of {', '.join(NORMS)}, got {norm!r}")
+        block = (width, num_heads, (*hidden, width)[0], NORMS[norm], pre_norm)
+        self.chi = MLP(num_features, hidden, width, rngs=rngs)
+        self.blocks = nnx.List(
+            [TransformerBlock(*block, rngs=rngs) for _ in range(num_layers)]
+        )
+        self.rho = MLP(width, hidden, head.num_parameters(latent_dim), rngs=rngs)
+        self.head = head
+
+    def embed(
+        self, h: Float[Array, "rows modalities features"]
+    ) -> Float[Array, "rows modalities embedded"]:
+        """χ(h_s)."""
+        return self.chi(h)
+
+    def pool(
+        self,
+        embedded: Float[Array, "rows modalities embedded"],
+        subset: Bool[Array, "rows modalities"],
+    ) -> Float[Array, "rows parameters"]:
+        """ϑ."""
+        g, _ = self._attend(embedded, subset)
+        return self.rho(sum_over(g, subset))
+
+    def attention_weights(
+        self,
+        embedded: Float[Array, "rows modalities embedded"],
+        subset: Bool[Array, "rows modalities"],
+    ) -> Float[Array, "rows layers heads modalities modalities"]:
+        """How much each modality attends to each (Remark 11): [n, l, h, query, key]."""
+        weights = self._attend(embedded, subset)[1]
+        return jnp.where(subset[:, None, None, :, None], weights, 0.0)
+
+    def _attend(self, embedded: Array, subset: Array) -> tuple[Array, Array]:
+        g, weights = only(embedded, subset), []
+        for block in self.blocks:
+            g, weight = block(g, subset)
+            weights.append(weight)
+        return g, jnp.stack(weights, 1)
+
+    def distribution(
+        self, parameters: Float[Array, "rows parameters"]
+    ) -> dist.Distribution:
+        return self.head(parameters)

@@ -2,7 +2,8 @@
 
 An encoder is constructed as `encoder(event_shape, num_features, rngs=rngs)` and maps
 `[N, *event_shape]` to `[N, F]`. A modality with missing entries reaches it with its entry
-mask as one more axis of two at the end: zero-filled value, mask.
+mask as one more axis of two at the end: zero-filled value, mask. Set hyper-parameters with
+`functools.partial`.
 """
 
 import math
@@ -13,11 +14,15 @@ import jax.numpy as jnp
 from flax import nnx
 from jaxtyping import Array, Float, Shaped
 
+from consilience.guides.convolutional_encoders import ConvEncoder, TextEncoder
+from consilience.guides.embedding_encoder import EmbeddingEncoder
 from consilience.nn.mlp import MLP
 
 
 class MLPEncoder(nnx.Module):
     """A multi-layer perceptron on the flattened measurement.
+
+    Masks of missing entries are further inputs.
 
     Args:
         event_shape: shape of one measurement.
@@ -25,7 +30,11 @@ class MLPEncoder(nnx.Module):
         hidden: widths of the hidden layers.
         num_classes: for measurements that are indices 0..num_classes − 1, which are
             turned one-hot first; None for numbers.
+        log1p: for counts: the network sees log(1 + x), while the likelihood keeps x.
         rngs: random streams of the parameters.
+
+    Raises:
+        ValueError: both `num_classes` and `log1p` are asked for.
     """
 
     def __init__(
@@ -35,17 +44,64 @@ class MLPEncoder(nnx.Module):
         *,
         hidden: Sequence[int] = (128, 128),
         num_classes: int | None = None,
+        log1p: bool = False,
         rngs: nnx.Rngs,
     ):
+        if log1p and num_classes is not None:
+            raise ValueError(
+                f"log1p: expected False for indices (num_classes={num_classes}), got True"
+            )
         width = math.prod(event_shape) * (num_classes or 1)
         self.net = MLP(width, hidden, num_features, rngs=rngs)
-        self.num_classes, self.event_dim = num_classes, len(event_shape)
+        self.num_classes, self.log1p = num_classes, log1p
 
     def __call__(self, x: Shaped[Array, "rows ..."]) -> Float[Array, "rows features"]:
         if self.num_classes is not None:
             x = jax.nn.one_hot(x, self.num_classes)
         x = x.astype(jnp.result_type(float))
+        x = jnp.log1p(x) if self.log1p else x
         return self.net(x.reshape(x.shape[0], -1))
 
 
-ENCODERS = {"mlp": MLPEncoder}
+class PassThroughEncoder(nnx.Module):
+    """The measurement as its own features; it has no parameters.
+
+    For features that another network has made already. Nothing is changed silently: the
+    width must be that of the other modalities' features, and no entry may be missing.
+
+    Args:
+        event_shape: `(F,)`.
+        num_features: F.
+        rngs: not used.
+
+    Raises:
+        ValueError: the shape is another.
+    """
+
+    def __init__(
+        self, event_shape: tuple[int, ...], num_features: int, *, rngs: nnx.Rngs
+    ):
+        if event_shape == (num_features,):
+            return
+        advice = (
+            f"set num_features={math.prod(event_shape)}, or map them with "
+            "functools.partial(MLPEncoder, hidden=())"
+        )
+        if event_shape == (num_features, 2):
+            advice = "with single entries missing, as here, use MLPEncoder"
+        raise ValueError(
+            f"event_shape: expected ready features of shape ({num_features},), got "
+            f"{event_shape}; {advice}"
+        )
+
+    def __call__(self, x: Shaped[Array, "rows ..."]) -> Float[Array, "rows features"]:
+        return x.astype(jnp.result_type(float))
+
+
+ENCODERS = {
+    "mlp": MLPEncoder,
+    "conv": ConvEncoder,
+    "text": TextEncoder,
+    "embedding": EmbeddingEncoder,
+    "pass_through": PassThroughEncoder,
+}

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from flax import nnx
 from jaxtyping import Array, Float
 
+from consilience.models.convolutional_decoders import ConvDecoder, TextDecoder
 from consilience.nn.mlp import MLP
 
 
@@ -44,4 +45,9 @@ class LinearDecoder(nnx.Module):
         return self.linear(z).reshape(*z.shape[:-1], *self.event_shape)
 
 
-DECODERS = {"mlp": MLPDecoder, "linear": LinearDecoder}
+DECODERS = {
+    "mlp": MLPDecoder,
+    "linear": LinearDecoder,
+    "conv": ConvDecoder,
+    "text": TextDecoder,
+}

@@ -1,16 +1,27 @@
 """Generative models p(x, z) as NumPyro programs, and their parts."""
 
+from consilience.models.convolutional_decoders import ConvDecoder, TextDecoder
+from consilience.models.counts import (
+    NegativeBinomialLikelihood,
+    PoissonLikelihood,
+    ZeroInflatedNegativeBinomialLikelihood,
+)
 from consilience.models.decoders import DECODERS, LinearDecoder, MLPDecoder
 from consilience.models.likelihoods import (
     LIKELIHOODS,
     BernoulliLikelihood,
     CategoricalLikelihood,
-    HeteroscedasticNormalLikelihood,
-    LearnedNormalLikelihood,
-    NormalLikelihood,
     OneHotLikelihood,
 )
 from consilience.models.linear_gaussian import LinearGaussian, illustrative_example
+from consilience.models.location_scale import (
+    HeteroscedasticNormalLikelihood,
+    LaplaceLikelihood,
+    LearnedLaplaceLikelihood,
+    LearnedNormalLikelihood,
+    NormalLikelihood,
+    StudentTLikelihood,
+)
 from consilience.models.maximum_likelihood import maximum_likelihood
 from consilience.models.multimodal import multimodal_model, observe
 from consilience.models.priors import PRIORS, gaussian_mixture, standard_normal
@@ -21,13 +32,21 @@ __all__ = [
     "PRIORS",
     "BernoulliLikelihood",
     "CategoricalLikelihood",
+    "ConvDecoder",
     "HeteroscedasticNormalLikelihood",
+    "LaplaceLikelihood",
+    "LearnedLaplaceLikelihood",
     "LearnedNormalLikelihood",
     "LinearDecoder",
     "LinearGaussian",
     "MLPDecoder",
+    "NegativeBinomialLikelihood",
     "NormalLikelihood",
     "OneHotLikelihood",
+    "PoissonLikelihood",
+    "StudentTLikelihood",
+    "TextDecoder",
+    "ZeroInflatedNegativeBinomialLikelihood",
     "gaussian_mixture",
     "illustrative_example",
     "maximum_likelihood",

@@ -1,6 +1,7 @@
 """One case for each registered likelihood; the properties hold for all of them."""
 
 import dataclasses
+from functools import partial
 from typing import NamedTuple
 
 import jax
@@ -11,7 +12,7 @@ import pytest
 from numpyro import handlers
 from numpyro.infer.util import log_density
 from scipy import stats
-from scipy.special import expit, log_softmax
+from scipy.special import expit, log_expit, log_softmax
 
 from consilience import LIKELIHOODS, MultimodalData, observe
 from consilience.models.likelihoods import num_outputs
@@ -40,12 +41,26 @@ def index(rng, shape):
     return rng.integers(0, CLASSES, shape)
 
 
+def count(rng, shape):
+    return rng.poisson(rng.choice([0.2, 3.0, 40.0], shape))
+
+
 def one_hot(rng, shape):
     return np.eye(shape[-1], dtype=int)[rng.integers(0, shape[-1], shape[:-1])]
 
 
 def categorical(x, eta):
     return np.take_along_axis(log_softmax(eta, -1), x[..., None], -1)[..., 0]
+
+
+def negative_binomial(x, eta, concentration):
+    mean = np.exp(eta.astype(float))
+    return stats.nbinom(concentration, concentration / (concentration + mean)).logpmf(x)
+
+
+def zero_inflated(x, eta):
+    taken = negative_binomial(x, eta[..., 0], 2.0) + log_expit(-eta[..., 1])
+    return np.where(x == 0, np.logaddexp(log_expit(eta[..., 1]), taken), taken)
 
 
 CASES = {
@@ -69,12 +84,42 @@ CASES = {
             e[..., 0], 0.1 + np.logaddexp(0, e[..., 1].astype(float))
         ).logpdf(x),
     ),
+    "laplace": Case(
+        {"scale": (0.5, 1.0, 2.0)},
+        (2, 3),
+        real,
+        lambda x, e: stats.laplace(e, [0.5, 1.0, 2.0]).logpdf(x),
+    ),
+    "learned_laplace": Case(
+        {"initial_scale": 0.7},
+        (2, 3),
+        real,
+        lambda x, e: stats.laplace(e, 0.7).logpdf(x),
+    ),
+    "student_t": Case(
+        {"df": 2.5, "initial_scale": 0.7},
+        (2, 3),
+        real,
+        lambda x, e: stats.t(2.5, e, 0.7).logpdf(x),
+    ),
     "bernoulli": Case(
         {}, (3,), binary, lambda x, e: stats.bernoulli(expit(e)).logpmf(x)
     ),
     "categorical": Case({"num_classes": CLASSES}, (3,), index, categorical),
     "one_hot": Case(
         {}, (3, CLASSES), one_hot, lambda x, e: (x * log_softmax(e, -1)).sum(-1)
+    ),
+    "poisson": Case(
+        {}, (2, 3), count, lambda x, e: stats.poisson(np.exp(e.astype(float))).logpmf(x)
+    ),
+    "negative_binomial": Case(
+        {"initial_concentration": 0.5},
+        (2, 3),
+        count,
+        lambda x, e: negative_binomial(x, e, 0.5),
+    ),
+    "zero_inflated_negative_binomial": Case(
+        {"initial_concentration": 2.0}, (2, 3), count, zero_inflated
     ),
 }
 parametrize = pytest.mark.parametrize("name", LIKELIHOODS)
@@ -212,21 +257,31 @@ def test_gradient_stops_at_missing_entries(name):
 
 # Each on its own
 
+FAMILIES = {
+    "learned_normal": stats.norm,
+    "learned_laplace": stats.laplace,
+    "student_t": partial(stats.t, 2.5),
+}
 
-def test_learned_scale_is_one_parameter_per_feature():
-    likelihood, _, eta = set_up("learned_normal")
+
+@pytest.mark.parametrize("name", FAMILIES)
+def test_learned_scale_is_one_parameter_per_feature(name):
+    likelihood = LIKELIHOODS[name](initial_scale=0.7)
+    _, _, eta = set_up(name)
     site = trace(likelihood, eta)[1]["scale"]
     np.testing.assert_allclose(site["value"], np.full((2, 3), 0.7), rtol=1e-6)
     assert not site["kwargs"]["constraint"](1e-3)
     assert site["kwargs"]["constraint"](2e-3)
 
 
-def test_learned_scale_is_what_the_density_uses():
-    likelihood, x, eta = set_up("learned_normal")
+@pytest.mark.parametrize("name", FAMILIES)
+def test_learned_scale_is_what_the_density_uses(name):
+    likelihood, x, eta = set_up(name)
     scale = np.arange(1.0, 7.0).reshape(2, 3).astype(np.float32)
     with handlers.substitute(data={"scale": jnp.asarray(scale)}):
         found = likelihood(jnp.asarray(eta), {}).log_prob(x)
-    np.testing.assert_allclose(found, stats.norm(eta, scale).logpdf(x), rtol=1e-5)
+    expected = FAMILIES[name](eta, scale).logpdf(x)
+    np.testing.assert_allclose(found, expected, rtol=1e-5)
 
 
 def test_heteroscedastic_scale_has_a_floor():
@@ -258,6 +313,21 @@ def test_may_be_made_inside_jit(name):
         ("learned_normal", {"min_scale": 0.0}, "0 < min_scale < initial_scale"),
         ("learned_normal", {"initial_scale": 1e-4}, r"initial_scale=0\.0001"),
         ("heteroscedastic_normal", {"min_scale": 0.0}, "min_scale: .* got 0.0"),
+        ("laplace", {"scale": -1.0}, r"scale: expected positive .* got -1\.0"),
+        ("learned_laplace", {"min_scale": -1.0}, "0 < min_scale < initial_scale"),
+        ("student_t", {"min_scale": 2.0}, "0 < min_scale < initial_scale"),
+        ("student_t", {"df": 0.0}, r"df: expected a positive number, got 0\.0"),
+        ("student_t", {"df": float("inf")}, "df: .* got inf"),
+        (
+            "negative_binomial",
+            {"initial_concentration": 0.0},
+            r"initial_concentration: expected a positive number, got 0\.0",
+        ),
+        (
+            "zero_inflated_negative_binomial",
+            {"initial_concentration": float("nan")},
+            "initial_concentration: .* got nan",
+        ),
         ("categorical", {"num_classes": 1}, "num_classes: expected 2 .* got 1"),
     ],
 )

@@ -14,7 +14,10 @@ import consilience as cs
 
 ROWS, CLASSES = 7, 4
 FILLERS = {"zero": (0.0, 0), "far": (1e6, 7), "nan": (np.nan, 7)}  # floats, integers
-FLOATS = ("normal", "learned_normal", "heteroscedastic_normal")
+FLOATS = {
+    *("normal", "learned_normal", "heteroscedastic_normal"),
+    *("laplace", "learned_laplace", "student_t"),
+}
 SETTINGS = {"categorical": {"num_classes": CLASSES}}
 ENCODER = partial(cs.MLPEncoder, hidden=(5,))
 DECODER = partial(cs.MLPDecoder, hidden=(5,))

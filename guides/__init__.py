@@ -6,6 +6,12 @@ from consilience.guides.convolutional_encoders import ConvEncoder, TextEncoder
 from consilience.guides.corrected_experts import CorrectedProductOfExperts
 from consilience.guides.embedding_encoder import EmbeddingEncoder
 from consilience.guides.encoders import ENCODERS, MLPEncoder, PassThroughEncoder
+from consilience.guides.equivariant import (
+    EQUIVARIANT_AGGREGATIONS,
+    EquivariantProductOfExperts,
+    EquivariantSelfAttention,
+    EquivariantSumPooling,
+)
 from consilience.guides.experts import MixtureOfExperts, ProductOfExperts
 from consilience.guides.heads import (
     HEADS,
@@ -17,16 +23,21 @@ from consilience.guides.heads import (
 from consilience.guides.mixture import ReparameterizedMixture
 from consilience.guides.mopoe import MixtureOfProductsOfExperts
 from consilience.guides.self_attention import SelfAttention
+from consilience.guides.shared_private import shared_private_guide
 from consilience.guides.sum_pooling import SumPooling
 
 __all__ = [
     "AGGREGATIONS",
     "ENCODERS",
+    "EQUIVARIANT_AGGREGATIONS",
     "HEADS",
     "CholeskyHead",
     "ConvEncoder",
     "CorrectedProductOfExperts",
     "EmbeddingEncoder",
+    "EquivariantProductOfExperts",
+    "EquivariantSelfAttention",
+    "EquivariantSumPooling",
     "LaplaceHead",
     "MLPEncoder",
     "MixtureHead",
@@ -40,4 +51,5 @@ __all__ = [
     "SumPooling",
     "TextEncoder",
     "amortized_guide",
+    "shared_private_guide",
 ]

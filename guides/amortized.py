@@ -39,13 +39,8 @@ def amortized_guide(
     Raises:
         TypeError: an encoder or the aggregation is not a constructor.
     """
+    check_constructors(encoders, aggregation)
     encoder_of = per_modality("encoders", encoders)
-    given = encoders.values() if isinstance(encoders, Mapping) else [encoders]
-    for encoder in given:
-        _refuse_built("encoders", encoder)
-    _refuse_built("aggregation", aggregation)
-    if not callable(aggregation):
-        raise TypeError(f"aggregation: expected a constructor, got {aggregation!r}")
     check_positive(latent_dim=latent_dim, num_features=num_features)
 
     def guide(
@@ -59,6 +54,21 @@ def amortized_guide(
             numpyro.sample("z", pooling.distribution(parameters))
 
     return guide
+
+
+def check_constructors(
+    encoders: Callable | Mapping[str, Callable], aggregation: Callable
+) -> None:
+    """Refuse built modules, and an aggregation that cannot be called.
+
+    Raises:
+        TypeError: naming the argument.
+    """
+    for encoder in encoders.values() if isinstance(encoders, Mapping) else [encoders]:
+        _refuse_built("encoders", encoder)
+    _refuse_built("aggregation", aggregation)
+    if not callable(aggregation):
+        raise TypeError(f"aggregation: expected a constructor, got {aggregation!r}")
 
 
 def _refuse_built(argument: str, given: object) -> None:

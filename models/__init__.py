@@ -25,11 +25,18 @@ from consilience.models.location_scale import (
 from consilience.models.maximum_likelihood import maximum_likelihood
 from consilience.models.multimodal import multimodal_model, observe
 from consilience.models.priors import PRIORS, gaussian_mixture, standard_normal
+from consilience.models.private import (
+    PRIVATE_PRIORS,
+    learned_private,
+    shared_private_model,
+    standard_private,
+)
 
 __all__ = [
     "DECODERS",
     "LIKELIHOODS",
     "PRIORS",
+    "PRIVATE_PRIORS",
     "BernoulliLikelihood",
     "CategoricalLikelihood",
     "ConvDecoder",
@@ -49,8 +56,11 @@ __all__ = [
     "ZeroInflatedNegativeBinomialLikelihood",
     "gaussian_mixture",
     "illustrative_example",
+    "learned_private",
     "maximum_likelihood",
     "multimodal_model",
     "observe",
+    "shared_private_model",
     "standard_normal",
+    "standard_private",
 ]

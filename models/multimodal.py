@@ -35,8 +35,7 @@ def multimodal_model(
         observed where `data` has its values and generated where it has not; a modality
         outside `subset` counts nothing.
     """
-    likelihood_of = per_modality("likelihoods", likelihoods)
-    decoder_of = per_modality("decoders", decoders)
+    observe_modality = decoded(likelihoods, decoders)
 
     def model(
         data: MultimodalData, subset: Bool[Array, "rows modalities"] | None = None
@@ -44,17 +43,32 @@ def multimodal_model(
         p_z = prior()
         with data.plate():
             z = numpyro.sample("z", p_z)
-            for name, event_shape in zip(data.names, data.event_shapes, strict=True):
-                likelihood = likelihood_of(name, data.names)
-                outputs = num_outputs(likelihood, event_shape)
-                shape = event_shape if outputs is None else (*event_shape, outputs)
-                make = decoder_of(name, data.names)
-                eta = module(f"decoder.{name}", make, z.shape[-1], shape)(z)
-                with handlers.scope(prefix=name, divider="."):
-                    p_x = likelihood(eta, data.covariates)
-                observe(data, name, p_x, subset)
+            for name in data.names:
+                observe_modality(data, name, z, subset)
 
     return model
+
+
+def decoded(
+    likelihoods: Likelihood | Mapping[str, Likelihood],
+    decoders: Callable | Mapping[str, Callable],
+) -> Callable[..., None]:
+    """`observe_modality(data, name, latent, subset)`: x_s ~ p(x_s | decoder_s(latent))."""
+    likelihood_of = per_modality("likelihoods", likelihoods)
+    decoder_of = per_modality("decoders", decoders)
+
+    def observe_modality(data, name, latent, subset) -> None:
+        event_shape = data.event_shapes[data.index(name)]
+        likelihood = likelihood_of(name, data.names)
+        outputs = num_outputs(likelihood, event_shape)
+        shape = event_shape if outputs is None else (*event_shape, outputs)
+        make = decoder_of(name, data.names)
+        eta = module(f"decoder.{name}", make, latent.shape[-1], shape)(latent)
+        with handlers.scope(prefix=name, divider="."):
+            p_x = likelihood(eta, data.covariates)
+        observe(data, name, p_x, subset)
+
+    return observe_modality
 
 
 def observe(

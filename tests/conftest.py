@@ -42,3 +42,9 @@ def shared_data():
         return path
 
     return find
+
+
+def pytest_runtest_setup(item):
+    """Tests that do not train spend their time compiling: compile them quickly."""
+    quick = item.get_closest_marker("slow") is None
+    jax.config.update("jax_disable_most_optimizations", quick)

@@ -3,8 +3,10 @@
 import itertools
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import numpyro
+import numpyro.distributions as dist
 
 import consilience as cs
 
@@ -40,3 +42,64 @@ def incomplete(rng_key, truth, num_rows=7):
     values["c"][0, 1:4] = np.nan
     keep = keep.at[0, 2].set(True)
     return cs.MultimodalData.from_arrays(values, present=np.array(keep))
+
+
+def private_linear_gaussian(rng_key, shared=2, private=1):
+    """Loadings [shared | 0 .. private .. 0]: the latent is (z, w_a, w_b, w_c)."""
+    dense = linear_gaussian(rng_key, shared + private)
+    blocks = {}
+    for index, (name, W) in enumerate(dense.loadings.items()):
+        own = jnp.zeros((len(W), len(WIDTHS) * private))
+        columns = slice(index * private, (index + 1) * private)
+        blocks[name] = jnp.concatenate(
+            [W[:, :shared], own.at[:, columns].set(W[:, shared:])], -1
+        )
+    return cs.LinearGaussian(blocks, dense.biases, dense.scale)
+
+
+def private_model(truth, shared=2, private=1):
+    """The same model as a program with sites "z" and "w"."""
+
+    def model(data, subset=None):
+        count = len(data.names)
+        with data.plate():
+            z = numpyro.sample("z", dist.Normal(jnp.zeros(shared), 1.0).to_event(1))
+            p_w = dist.Normal(jnp.zeros((count, private)), 1.0)
+            w = numpyro.sample("w", p_w.to_event(2))
+            latent = jnp.concatenate([z, w.reshape(*w.shape[:-2], -1)], -1)
+            for name in data.names:
+                mean = latent @ truth.loadings[name].T + truth.biases[name]
+                cs.observe(data, name, dist.Normal(mean, truth.scale), subset)
+
+    return model
+
+
+def exact_private_guide(truth, shared=2, private=1):
+    """q(z | x_S) Π_s q(w_s | z, x_S), exact where the offsets are zero."""
+
+    def guide(data, subset=None):
+        count = len(data.names)
+        exact = truth.posterior(data, data.subset(subset))
+        offset = numpyro.param("offset", jnp.zeros(shared))
+        private_offset = numpyro.param("private_offset", jnp.zeros((count, private)))
+        mean, mean_w = exact.loc[:, :shared], exact.loc[:, shared:]
+        of_z = exact.covariance_matrix[:, :shared, :shared]
+        precision = exact.precision_matrix[:, shared:]
+        split = (len(mean), count, private)
+        of_w = jnp.stack(
+            [
+                precision[:, rows, shared:][:, :, rows]
+                for i in range(count)
+                for rows in [slice(i * private, (i + 1) * private)]
+            ],
+            1,
+        )
+        with data.plate():
+            z = numpyro.sample("z", dist.MultivariateNormal(mean + offset, of_z))
+            force = jnp.einsum("nwd,nd->nw", precision[:, :, :shared], z - mean)
+            shift = jnp.linalg.solve(of_w, force.reshape(split)[..., None])[..., 0]
+            loc = mean_w.reshape(split) - shift + private_offset
+            q_w = dist.MultivariateNormal(loc, precision_matrix=of_w)
+            numpyro.sample("w", q_w.to_event(1))
+
+    return guide

@@ -1,0 +1,108 @@
+"""Models with a shared latent and a private one for each modality, and private priors."""
+
+from collections.abc import Callable, Mapping, Sequence
+
+import jax.numpy as jnp
+import numpyro
+import numpyro.distributions as dist
+from jaxtyping import Array, Bool, Float
+
+from consilience.datasets.data import MultimodalData
+from consilience.models.decoders import MLPDecoder
+from consilience.models.likelihoods import Likelihood
+from consilience.models.multimodal import Model, decoded
+from consilience.models.priors import Prior
+from consilience.nn.lazy import module
+from consilience.nn.mlp import MLP
+from consilience.nn.sizes import check_private_dim, used_dimensions
+
+PrivatePrior = Callable[[Array, Sequence[str], int], dist.Distribution]
+
+
+def standard_private(
+    z: Float[Array, "rows latent"], names: Sequence[str], width: int
+) -> dist.Distribution:
+    """p(w_s | z) = N(0, I), batch `[N, M, W]`."""
+    shape = (*z.shape[:-1], len(names), width)
+    return dist.Normal(jnp.zeros(shape, z.dtype), jnp.ones(shape, z.dtype))
+
+
+def learned_private(
+    hidden: Sequence[int] = (64,), min_scale: float = 1e-3
+) -> PrivatePrior:
+    """p(w_s | z) = N(μ_s(z), diag σ_s(z)²), learned; hand it to model *and* guide.
+
+    Both then share its parameters, and an absent private latent costs nothing.
+
+    Args:
+        hidden: hidden layers of the network from z to all means and log-scales.
+        min_scale: floor of the standard deviation.
+    """
+
+    def private_prior(z, names, width) -> dist.Distribution:
+        outputs = 2 * len(names) * width
+        network = module("private_prior", _network(tuple(hidden)), z.shape[-1], outputs)
+        loc, raw = jnp.split(network(z), 2, -1)
+        shape = (*z.shape[:-1], len(names), width)
+        return dist.Normal(loc.reshape(shape), min_scale + jnp.exp(raw).reshape(shape))
+
+    return private_prior
+
+
+def _network(hidden: tuple[int, ...]) -> Callable:
+    def make(latent_dim, outputs, *, rngs):
+        return MLP(latent_dim, hidden, outputs, rngs=rngs)
+
+    return make
+
+
+def shared_private_model(
+    prior: Prior,
+    private_dim: int | Mapping[str, int],
+    likelihoods: Likelihood | Mapping[str, Likelihood],
+    decoders: Callable | Mapping[str, Callable] = MLPDecoder,
+    private_prior: PrivatePrior = standard_private,
+) -> Model:
+    """z ~ p(z), w_s ~ p(w_s | z), x_s ~ p(x_s | decoder_s(z, w_s)) independently.
+
+    Hirt et al. 2024, section 3.2. All private latents have one width W, so that they can
+    be exchanged; where `private_dim` differs by modality, W is the largest and decoders
+    do not see the dimensions that a modality has too many.
+
+    Args:
+        prior: function without arguments that returns p(z), as in `PRIORS`.
+        private_dim: W, or by modality.
+        likelihoods: one for all modalities, or by name, as in `LIKELIHOODS`.
+        decoders: constructor of the networks from (z, w_s), for all modalities or by
+            name, as in `DECODERS`.
+        private_prior: p(w | z) as a function of z, the names and W that returns a Normal
+            with batch `[N, M, W]`, as in `PRIVATE_PRIORS`.
+
+    Returns:
+        `model(data, subset=None)` with sites "z" `[N, D]` and "w" `[N, M, W]`, and one
+        for each modality, as in `multimodal_model`.
+
+    Raises:
+        ValueError: a width is not positive, or its modalities are not those of the data.
+    """
+    check_private_dim(private_dim)
+    observe_modality = decoded(likelihoods, decoders)
+
+    def model(
+        data: MultimodalData, subset: Bool[Array, "rows modalities"] | None = None
+    ) -> None:
+        p_z = prior()
+        used = used_dimensions(private_dim, data.names)
+        with data.plate():
+            z = numpyro.sample("z", p_z)
+            p_w = private_prior(z, data.names, used.shape[-1])
+            w = numpyro.sample("w", p_w.to_event(2))
+            for index, name in enumerate(data.names):
+                own = jnp.where(used[index], w[:, index], 0.0)
+                latent = jnp.concatenate([z, own], -1)
+                observe_modality(data, name, latent, subset)
+
+    return model
+
+
+PRIVATE_PRIORS = {"standard": lambda: standard_private, "learned": learned_private}

@@ -1,6 +1,7 @@
 """Mixtures: densities against scipy, gradients against quadrature and closed forms."""
 
 from functools import partial
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -74,12 +75,47 @@ def assert_mean(draws, expected, bound=4.5):
     assert (np.abs(draws.mean(0) - expected) <= bound * error + 1e-6).all()
 
 
+class Said(NamedTuple):
+    """What a mixture says of a point."""
+
+    moved: jax.Array
+    log_prob: jax.Array
+    cdf: jax.Array
+    mean: jax.Array
+    variance: jax.Array
+
+
+@partial(jax.jit, static_argnums=2)
+def everything(parameters, z, family="normal"):
+    """What a mixture says of z, a draw that is given, and gradients of all that."""
+
+    def total(parameters):
+        q, (logits, loc, scale) = mixture(parameters, family), parameters
+        moved = follow(FAMILIES[family][0], z, jax.nn.log_softmax(logits), loc, scale)
+        each = Said(moved, q.log_prob(z), q.cdf(z), q.mean, q.variance)
+        return sum(jnp.sin(x).sum() for x in each), each
+
+    gradient, each = jax.grad(total, has_aux=True)(parameters)
+    return each, gradient
+
+
+@partial(jax.jit, static_argnums=(2, 3))
+def sample(parameters, key, family="normal", sample_shape=()):
+    return mixture(parameters, family).sample(key, sample_shape)
+
+
+@jax.jit
+def component_draws(parameters, key):
+    return mixture(parameters).component_draws(key)
+
+
 @families
 def test_log_prob_is_that_of_scipy(family, x64):
     parameters = some_parameters()
     z = np.random.default_rng(1).normal(size=(7, DIM))
+    found = [everything(parameters, row, family)[0].log_prob for row in jnp.asarray(z)]
     expected = reference.mixture_log_density(z, *as_reference(parameters, family))
-    np.testing.assert_allclose(mixture(parameters, family).log_prob(z), expected, 1e-12)
+    np.testing.assert_allclose(found, expected, 1e-12)
 
 
 @families
@@ -87,8 +123,9 @@ def test_moments_and_cdf_by_quadrature(family, x64):
     """Of each dimension on its own; the other dimensions integrate out."""
     parameters = some_parameters()
     logits, loc, scale, law = as_reference(parameters, family)
-    q, cut = mixture(parameters, family), np.array([-0.7, 0.1, 1.3])
-    found = np.array([q.mean, q.variance + q.mean**2, q.cdf(cut)])
+    cut = np.array([-0.7, 0.1, 1.3])
+    said, _ = everything(parameters, jnp.asarray(cut), family)
+    found = np.array([said.mean, said.variance + said.mean**2, said.cdf])
     for d in range(DIM):
         one = (logits, loc[:, d : d + 1], scale[:, d : d + 1], law)
         moments = [integral(lambda z: z, 60, *one), integral(lambda z: z**2, 60, *one)]
@@ -110,9 +147,9 @@ def integral(f, end, logits, loc, scale, law):
 @families
 def test_draws_have_the_distribution(family, rng_key, x64):
     """Kolmogorov-Smirnov for each dimension; three tests at 1e-5, 4.3 standard errors."""
-    q = mixture(some_parameters(), family)
-    z = np.asarray(q.sample(rng_key, (20_000,)))
-    uniform = np.asarray(q.cdf(z))
+    parameters = some_parameters()
+    z = sample(parameters, rng_key, family, (20_000,))
+    uniform = np.asarray(jax.jit(mixture(parameters, family).cdf)(z))
     for d in range(DIM):
         assert stats.kstest(uniform[:, d], "uniform").pvalue > 1e-5
 
@@ -121,7 +158,7 @@ def test_draws_have_the_distribution(family, rng_key, x64):
 def test_draws_are_independent_uniforms_after_rosenblatt(family, rng_key, x64):
     """The conditional distribution functions at a draw are independent uniforms."""
     parameters = some_parameters()
-    z = np.asarray(mixture(parameters, family).sample(rng_key, (1_000,)))
+    z = np.asarray(sample(parameters, rng_key, family, (1_000,)))
     truth = as_reference(parameters, family)
     u = np.array([reference.mixture_conditional_cdfs(row, *truth) for row in z])
     assert stats.kstest(u.prod(-1), lambda p: product_cdf(p)).pvalue > 1e-5
@@ -138,7 +175,7 @@ def test_draws_follow_the_quantiles(family, rng_key, x64):
     """A draw moves with the parameters so that its conditional CDFs stay (exactly)."""
     parameters = some_parameters()
     logits, loc, scale, law = as_reference(parameters, family)
-    z = np.asarray(mixture(parameters, family).sample(rng_key))
+    z = np.asarray(sample(parameters, rng_key, family))
     jacobian = jax.jacobian(lambda p: mixture(p, family).sample(rng_key))(parameters)
     cdfs = partial(reference.mixture_conditional_cdfs, family=law)
     by_z = reference.central_difference(lambda z: cdfs(z, logits, loc, scale), z).T
@@ -210,6 +247,24 @@ def test_gradients_in_three_dimensions(family, estimator, rng_key):
     check(estimator, monomials, expected_monomials, family, 3, rng_key)
 
 
+@pytest.mark.parametrize(("dim", "distance", "factor"), [(1, 8, 50), (5, 4, 100)])
+def test_only_implicit_gradients_suffer_from_distance(dim, distance, factor, rng_key):
+    """The standard deviation for the logits; the table in the docstring has more."""
+    spread = {}
+    for estimator in (implicit, stratified):
+        for far in (1, distance):
+            loc = jnp.full((2, dim), 0.5 * far).at[0].multiply(-1)
+            apart = jnp.zeros(2), loc, jnp.ones((2, dim))
+            _, found = draws_of(estimator, sines, "normal", apart, rng_key)
+            spread[estimator, far] = np.std(found[0][:, 0, 0])
+    assert spread[implicit, distance] > factor * spread[implicit, 1]
+    assert spread[stratified, distance] < spread[stratified, 1]
+
+
+def sines(z):
+    return jnp.sin(z).sum(-1, keepdims=True)
+
+
 def test_stopping_the_outer_weights_is_biased(rng_key):
     """The gradient of the weights is lost, and with it what training moves them by."""
     parameters = some_parameters(dtype=jnp.float32)
@@ -223,7 +278,7 @@ def test_stopping_the_outer_weights_is_biased(rng_key):
 
 def test_one_component_is_ordinary_reparameterisation(rng_key, x64):
     parameters = some_parameters(size=1)
-    noise = (mixture(parameters).sample(rng_key) - parameters[1]) / parameters[2]
+    noise = (sample(parameters, rng_key) - parameters[1]) / parameters[2]
     _, *found = jax.jit(jax.jacobian(lambda p: mixture(p).sample(rng_key)))(parameters)
     np.testing.assert_allclose(found[0][:, 0], np.eye(DIM), atol=1e-14)
     np.testing.assert_allclose(found[1][:, 0], np.diag(noise[0]), atol=1e-14)
@@ -232,17 +287,17 @@ def test_one_component_is_ordinary_reparameterisation(rng_key, x64):
 def test_second_derivatives_are_right_too(rng_key, x64):
     """Of z along the curve of constant conditional CDFs, by differences of the first."""
     parameters = some_parameters(dim=2)
-    z = mixture(parameters).sample(rng_key)
+    z = sample(parameters, rng_key)
 
     @jax.jit
     def slope(loc, z):
         weights = jax.nn.log_softmax(parameters[0])
         return jax.jacobian(follow, 3)(dist.Normal, z, weights, loc, parameters[2])
 
-    def sample(loc):
+    def draw(loc):
         return mixture((parameters[0], loc, parameters[2])).sample(rng_key)
 
-    found = jax.jit(jax.jacobian(jax.jacobian(sample)))(parameters[1])
+    found = jax.jit(jax.jacobian(jax.jacobian(draw)))(parameters[1])
     by_loc = reference.central_difference(
         lambda m: slope(jnp.asarray(m), z), parameters[1]
     )
@@ -257,65 +312,48 @@ def test_second_derivatives_are_right_too(rng_key, x64):
     )
 
 
-@jax.jit
-def gradients(parameters, z):
-    """Of log-density, moments, CDF and a draw that is given: `[*batch]` each."""
-
-    def total(parameters):
-        q = mixture(parameters)
-        logits, loc, scale = parameters
-        moved = follow(dist.Normal, z, jax.nn.log_softmax(logits), loc, scale)
-        return (jnp.sin(moved) + q.mean * q.variance + q.cdf(z)).sum() + q.log_prob(
-            z
-        ).sum()
-
-    return jax.grad(total)(parameters)
-
-
 def test_batch_is_a_loop(rng_key, x64):
     parameters = some_parameters(ROWS)
-    q = mixture(parameters)
-    z = q.sample(rng_key, (7,))[0]
-    assert (q.batch_shape, q.event_shape, z.shape) == ((ROWS,), (DIM,), (ROWS, DIM))
-    batched = gradients(parameters, z)
+    z = sample(parameters, rng_key)
+    assert z.shape == (ROWS, DIM)
+    batched = jax.device_get(everything(parameters, z))
+    close = partial(np.testing.assert_allclose, rtol=1e-9, atol=1e-12)
     for row in range(ROWS):
-        one = at(parameters, row)
-        for name in ("log_prob", "cdf"):
-            found = getattr(q, name)(z)[row]
-            np.testing.assert_allclose(
-                found, getattr(mixture(one), name)(z[row]), 1e-12
-            )
-        for found, expected in zip(batched, gradients(one, z[row]), strict=True):
-            np.testing.assert_allclose(found[row], expected, rtol=1e-9, atol=1e-12)
+        alone = everything(at(parameters, row), z[row])
+        jax.tree.map(close, at(batched, row), alone)
 
 
 def test_vmap_is_a_loop(rng_key):
     """Also of a function that returns the distribution, and of one that takes it."""
     parameters, keys = some_parameters(ROWS, 7), jax.random.split(rng_key, ROWS)
-    z, qs = jax.vmap(lambda p, k: (mixture(p).sample(k), mixture(p)))(parameters, keys)
-    again = jax.vmap(lambda q, k: q.sample(k))(qs, keys)
+    both = jax.vmap(lambda p, k: (mixture(p).sample(k), mixture(p)))
+    z, qs = jax.jit(both)(parameters, keys)
+    draw = jax.jit(lambda q, key: q.sample(key))
+    np.testing.assert_array_equal(jax.vmap(draw)(qs, keys), z)
     for view in range(ROWS):
-        one = mixture(at(parameters, view))
-        expected = one.sample(keys[view])
         assert at(qs, view).batch_shape == (7,)
-        for found in (z[view], again[view], at(qs, view).sample(keys[view])):
-            np.testing.assert_allclose(found, expected, rtol=1e-6)
-        found = at(qs, view).log_prob(expected)
-        np.testing.assert_allclose(found, one.log_prob(expected), rtol=1e-5)
+        expected = sample(at(parameters, view), keys[view])
+        np.testing.assert_allclose(draw(at(qs, view), keys[view]), expected, rtol=1e-6)
+        np.testing.assert_allclose(z[view], expected, rtol=1e-6)
 
 
 def test_draws_of_rows_are_independent(rng_key):
     """The same row many times over, by batch, expansion, samples and plate."""
     parameters = some_parameters(dim=1)
     q, many = mixture(parameters), 2_000
-    wide = mixture(tuple(jnp.broadcast_to(p, (many, *p.shape)) for p in parameters))
-    with handlers.seed(rng_seed=0), numpyro.plate("rows", many):
-        plate = numpyro.sample("z", q)
-    for z in (wide.sample(rng_key), q.sample(rng_key, (many,)), plate):
+    wide = tuple(jnp.broadcast_to(p, (many, *p.shape)) for p in parameters)
+
+    @jax.jit
+    def plate(key):
+        with handlers.seed(rng_seed=key), numpyro.plate("rows", many):
+            return numpyro.sample("z", q)
+
+    several = sample(parameters, rng_key, "normal", (many,))
+    for z in (sample(wide, rng_key), several, plate(rng_key)):
         assert z.shape == (many, 1)
         assert stats.kstest(np.asarray(q.cdf(z))[:, 0], "uniform").pvalue > 1e-5
         assert len(np.unique(z)) > 0.99 * many
-    for draws in wide.component_draws(rng_key)[0]:
+    for draws in component_draws(wide, rng_key)[0]:
         assert len(np.unique(draws)) > 0.99 * many
 
 
@@ -324,16 +362,20 @@ def test_follow_gives_the_draw_and_promotes_no_rank(rng_key):
     logits, loc, scale = some_parameters(ROWS)
     z = jax.random.normal(rng_key, (ROWS, DIM))
     weights = jax.nn.log_softmax(logits)
-    run = partial(follow, dist.Normal, z)
-    np.testing.assert_array_equal(run(weights, loc, scale), z)
-    gradient = jax.grad(lambda loc: run(weights, loc, scale).sum())
-    found, expected = jax.jit(gradient)(loc), gradient(loc)
-    np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-6)
+
+    def total(parameters):
+        moved = follow(dist.Normal, z, *parameters)
+        return moved.sum(), moved
+
+    run = jax.jit(jax.grad(total, has_aux=True))
+    gradient, moved = run((weights, loc, scale))
+    np.testing.assert_array_equal(moved, z)
+    assert all(g.any() for g in gradient)
 
 
 def test_component_draws_are_those_of_the_components(rng_key, x64):
     logits, loc, scale = some_parameters(ROWS)
-    z, log_weights = mixture((logits, loc, scale)).component_draws(rng_key)
+    z, log_weights = component_draws((logits, loc, scale), rng_key)
     assert z.shape == (SIZE, ROWS, DIM)
     expected = jnp.moveaxis(jax.nn.log_softmax(logits), -1, 0)
     np.testing.assert_array_equal(log_weights, expected)
@@ -341,31 +383,38 @@ def test_component_draws_are_those_of_the_components(rng_key, x64):
     assert stats.kstest(noise.ravel(), "norm").pvalue > 1e-5
 
 
+def absent(parameters):
+    """With component 1 absent, far away and narrow."""
+    logits, loc, scale = map(np.array, parameters)
+    logits[..., 1], loc[..., 1, :], scale[..., 1, :] = (
+        np.finfo(logits.dtype).min,
+        1e6,
+        1e-3,
+    )
+    return tuple(map(jnp.asarray, (logits, loc, scale)))
+
+
 @pytest.mark.parametrize("dtype", [jnp.float32, jnp.float64])
-@families
-def test_absent_components_change_nothing(family, dtype, rng_key, x64):
+def test_absent_components_change_nothing(dtype, rng_key):
     """Log-density, moments, gradients: as without them; theirs are exactly zero."""
-    parameters = some_parameters(ROWS, size=3, dtype=dtype)
-    logits, loc, scale = parameters
-    logits = logits.at[..., 1].set(jnp.finfo(dtype).min)
-    full = logits, loc.at[:, 1].set(1e6), scale.at[:, 1].set(1e-3)
-    some = tuple(jnp.delete(p, 1, 1) for p in full)
-    z = mixture(some).sample(rng_key).astype(dtype)
-    assert jnp.abs(mixture(full).sample(rng_key, (1000,))).max() < 100
-    assert mixture(full).sample(rng_key).dtype == jnp.float64  # as NumPyro's Normal
-    tolerance = 1e-4 if dtype == jnp.float32 else 1e-10
-    for found, expected in zip(gradients(full, z), gradients(some, z), strict=True):
-        assert not found[:, 1].any()
-        np.testing.assert_allclose(
-            jnp.delete(found, 1, 1), expected, rtol=tolerance, atol=tolerance
-        )
+    with jax.enable_x64(dtype == jnp.float64):
+        full = absent(some_parameters(ROWS, size=3, dtype=dtype))
+        some = tuple(jnp.asarray(np.delete(p, 1, 1)) for p in full)
+        z = sample(some, rng_key)
+        found, gradient = everything(full, z)
+        assert not any(g[:, 1].any() for g in gradient)
+        found = found, tuple(np.delete(g, 1, 1) for g in gradient)
+        expected = everything(some, z)
+        tolerance = 1e-4 if dtype == jnp.float32 else 1e-10
+        close = partial(np.testing.assert_allclose, rtol=tolerance, atol=tolerance)
+        jax.tree.map(close, found, expected)
 
 
 @estimators
-def test_absent_components_have_no_gradient(estimator, rng_key):
-    logits, loc, scale = some_parameters(dtype=jnp.float32, size=3)
-    logits = logits.at[1].set(jnp.finfo(jnp.float32).min)
-    _, found = draws_of(estimator, monomials, "normal", (logits, loc, scale), rng_key)
+def test_absent_components_are_never_drawn(estimator, rng_key):
+    parameters = absent(some_parameters(dtype=jnp.float32, size=3))
+    value, found = draws_of(estimator, monomials, "normal", parameters, rng_key)
+    assert np.abs(value).max() < 1e3
     for jacobian in found:
         assert np.isfinite(jacobian).all()
         assert not jacobian[:, :, 1].any()
@@ -383,36 +432,37 @@ def test_far_and_narrow_components_stay_finite(family, estimator, rng_key):
         assert all(np.isfinite(x).all() for x in (value, *found))
 
 
-def test_valley_of_zero_density_is_finite(x64):
+def test_valley_of_zero_density_is_finite():
     """No draw is found there; a float32 point put there moves at a finite speed."""
     loc, scale = jnp.float32([[[-100.0], [100.0]]]), jnp.ones((1, 2, 1), jnp.float32)
     z = jnp.zeros((1, 1), jnp.float32)
-    found = gradients((jnp.zeros((1, 2), jnp.float32), loc, scale), z)
-    assert all(np.isfinite(g).all() for g in found)
+    found = everything((jnp.zeros((1, 2), jnp.float32), loc, scale), z)
+    assert all(np.isfinite(x).all() for x in jax.tree.leaves(found))
 
 
 @pytest.mark.parametrize("dtype", [jnp.float32, jnp.float64])
 def test_types_are_kept(dtype, rng_key):
     with jax.enable_x64(dtype == jnp.float64):
-        q = mixture(some_parameters(ROWS, dtype=dtype))
-        draws, log_weights = q.component_draws(rng_key)
-        found = (q.sample(rng_key), draws, log_weights, q.mean, q.cdf(q.mean))
+        parameters = some_parameters(ROWS, dtype=dtype)
+        z = sample(parameters, rng_key)
+        said, _ = everything(parameters, z)
+        found = z, *component_draws(parameters, rng_key), *said
         assert {x.dtype for x in found} == {jnp.dtype(dtype)}
 
 
 def test_is_a_numpyro_distribution(rng_key):
-    q = mixture(some_parameters(ROWS))
+    parameters = some_parameters(ROWS)
+    q = mixture(parameters)
+    assert (q.batch_shape, q.event_shape) == ((ROWS,), (DIM,))
     assert q.has_rsample
     assert q.to_event(1).has_rsample
-    z = q.rsample(rng_key)
-    np.testing.assert_array_equal(z, q.sample(rng_key))
-    np.testing.assert_allclose(
-        q.to_event(1).log_prob(z), q.log_prob(z).sum(), rtol=1e-6
-    )
+    z = q.sample(rng_key)
+    np.testing.assert_array_equal(q.rsample(rng_key), z)
+    np.testing.assert_allclose(sample(parameters, rng_key), z, rtol=1e-6)
+    total = q.to_event(1).log_prob(z)
+    np.testing.assert_allclose(total, q.log_prob(z).sum(), rtol=1e-6)
     again = jax.tree.unflatten(*reversed(jax.tree.flatten(q)))
-    np.testing.assert_array_equal(again.sample(rng_key), z)
     assert type(again) is ReparameterizedMixture
-    np.testing.assert_allclose(jax.jit(lambda q: q.sample(rng_key))(q), z, rtol=1e-6)
 
 
 def test_expanded_mixture_keeps_its_parts(rng_key):
@@ -421,10 +471,15 @@ def test_expanded_mixture_keeps_its_parts(rng_key):
     assert wide.batch_shape == (7, ROWS)
     assert wide.component_distribution.batch_shape == (7, ROWS, SIZE)
     assert wide.mixing_distribution.batch_shape == (7, ROWS)
-    assert at(wide, 0).log_prob(jnp.zeros((ROWS, DIM))).shape == (ROWS,)
-    z = wide.sample(rng_key)
+    z, (density, expected, first) = jax.jit(several)(q, wide, rng_key)
     assert z.shape == (7, ROWS, DIM)
-    np.testing.assert_allclose(wide.log_prob(z), q.log_prob(z), rtol=1e-5)
+    np.testing.assert_allclose(density, expected, rtol=1e-5)
+    np.testing.assert_allclose(density[0], first, rtol=1e-5)
+
+
+def several(q, wide, key):
+    z = wide.sample(key)
+    return z, (wide.log_prob(z), q.log_prob(z), at(wide, 0).log_prob(z[0]))
 
 
 def test_weights_of_all_rows_are_broadcast(rng_key):

@@ -3,11 +3,13 @@
 from consilience.datasets.data import MultimodalData
 from consilience.datasets.digits import quadrants_and_word
 from consilience.datasets.missing import missing_completely_at_random
+from consilience.datasets.pairing import pair_by_label
 from consilience.datasets.standardization import Standardization
 
 __all__ = [
     "MultimodalData",
     "Standardization",
     "missing_completely_at_random",
+    "pair_by_label",
     "quadrants_and_word",
 ]

@@ -31,6 +31,9 @@ class MLPEncoder(nnx.Module):
         num_classes: for measurements that are indices 0..num_classes − 1, which are
             turned one-hot first; None for numbers.
         log1p: for counts: the network sees log(1 + x), while the likelihood keeps x.
+        layer_norm: each hidden layer is normalised over its units, without parameters of
+            its own (Ba et al. 2016). Thousands of inputs, genes for instance, train at
+            usual learning rates then.
         rngs: random streams of the parameters.
 
     Raises:
@@ -45,6 +48,7 @@ class MLPEncoder(nnx.Module):
         hidden: Sequence[int] = (128, 128),
         num_classes: int | None = None,
         log1p: bool = False,
+        layer_norm: bool = False,
         rngs: nnx.Rngs,
     ):
         if log1p and num_classes is not None:
@@ -52,7 +56,8 @@ class MLPEncoder(nnx.Module):
                 f"log1p: expected False for indices (num_classes={num_classes}), got True"
             )
         width = math.prod(event_shape) * (num_classes or 1)
-        self.net = MLP(width, hidden, num_features, rngs=rngs)
+        activation = _normalized_relu if layer_norm else nnx.relu
+        self.net = MLP(width, hidden, num_features, activation=activation, rngs=rngs)
         self.num_classes, self.log1p = num_classes, log1p
 
     def __call__(self, x: Shaped[Array, "rows ..."]) -> Float[Array, "rows features"]:
@@ -61,6 +66,10 @@ class MLPEncoder(nnx.Module):
         x = x.astype(jnp.result_type(float))
         x = jnp.log1p(x) if self.log1p else x
         return self.net(x.reshape(x.shape[0], -1))
+
+
+def _normalized_relu(x: Float[Array, "*batch units"]) -> Float[Array, "*batch units"]:
+    return nnx.relu(jax.nn.standardize(x))
 
 
 class PassThroughEncoder(nnx.Module):

@@ -17,23 +17,32 @@ from typing import ClassVar
 import jax
 import jax.numpy as jnp
 import numpyro.distributions as dist
-from jax.scipy.special import gammaln
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float
 from numpyro.distributions import constraints
 from numpyro.distributions.util import promote_shapes, validate_sample
 
 HALF_LOG_2PI = 0.5 * math.log(2 * math.pi)
-SERIES_FROM = 10.0
+SERIES_FROM, SHIFT = 10.0, 8
 
 
 def stirling_error(x: Float[Array, "..."]) -> Float[Array, "..."]:
-    """δ(x) = log Γ(x + 1) − (x + ½) log x + x − ½ log 2π for x > 0."""
+    """δ(x) = log Γ(x + 1) − (x + ½) log x + x − ½ log 2π for x > 0.
+
+    Stirling's series from 10 on. Below, Γ(x + 9) = Γ(x + 1) (x + 1) ⋯ (x + 8) leads there,
+    which takes half the time of log Γ and its derivative.
+    """
     small, large = jnp.minimum(x, SERIES_FROM), jnp.maximum(x, SERIES_FROM)
-    exact = gammaln(small + 1) - (small + 0.5) * jnp.log(small) + small - HALF_LOG_2PI
-    y = 1 / large**2
-    series = 1 / 12 - y * (1 / 360 - y * (1 / 1260 - y * (1 / 1680 - y / 1188)))
-    return jnp.where(x < SERIES_FROM, exact, series / large)
+    shifted = small + SHIFT
+    product = math.prod(small + i for i in range(1, SHIFT + 1))
+    below = (small + 0.5) * jnp.log1p(SHIFT / small) - SHIFT
+    below += jnp.log(shifted**SHIFT / product) + _stirling_series(shifted)
+    return jnp.where(x < SERIES_FROM, below, _stirling_series(large))
+
+
+def _stirling_series(x: Float[Array, "..."]) -> Float[Array, "..."]:
+    y = 1 / x**2
+    return (1 / 12 - y * (1 / 360 - y * (1 / 1260 - y * (1 / 1680 - y / 1188)))) / x
 
 
 def deviance(x: Float[Array, "..."], d: Float[Array, "..."]) -> Float[Array, "..."]:

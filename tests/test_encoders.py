@@ -21,6 +21,7 @@ CASES = [
     ("mlp", cs.MLPEncoder, [(), (3,), (3, 5, 2)], "floats"),
     ("mlp", partial(cs.MLPEncoder, num_classes=CLASSES), [(), (3,), (3, 2)], "indices"),
     ("mlp", partial(cs.MLPEncoder, log1p=True), [(3,), (3, 2)], "indices"),
+    ("mlp", partial(cs.MLPEncoder, layer_norm=True), [(3,)], "floats"),
     (
         "conv",
         cs.ConvEncoder,
@@ -134,6 +135,14 @@ def test_logarithm_of_counts(rng_key):
     ours = build(partial(cs.MLPEncoder, log1p=True), (3,))
     plain = build(cs.MLPEncoder, (3,))
     np.testing.assert_allclose(ours(x), plain(jnp.log1p(x)), rtol=1e-5, atol=1e-6)
+
+
+def test_normalised_layers_know_no_scale(rng_key):
+    """Without biases, which start at zero, x and 100 x have the same features."""
+    encoder = build(partial(cs.MLPEncoder, layer_norm=True), (3,))
+    x = jax.random.normal(rng_key, (ROWS, 3))
+    np.testing.assert_allclose(encoder(100 * x), encoder(x), rtol=1e-3, atol=1e-3)
+    assert np.any(build(cs.MLPEncoder, (3,))(100 * x) != encoder(x))
 
 
 def test_a_bag_forgets_the_order_and_nothing_else(rng_key):

@@ -2,11 +2,10 @@
 
 Real data: scikit-learn's digits as five modalities, and, where a file of three views is
 given, breast cancers of The Cancer Genome Atlas. Each seed has its own split, missing
-modalities, initial values and noise; all seeds of an aggregation train in one program.
+modalities, initial values and noise, the same for all aggregations.
 """
 
 import argparse
-import itertools
 import json
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -18,6 +17,7 @@ import numpy as np
 import optax
 from numpyro.infer import SVI
 from rich.console import Console
+from rich.progress import track
 from rich.table import Table
 from scipy import stats
 
@@ -30,11 +30,11 @@ from consilience.datasets import (
 )
 from consilience.datasets.digits import QUADRANTS
 from consilience.experiments.options import one_of, whole_number
-from consilience.experiments.side_by_side import train_side_by_side
+from consilience.experiments.stops import train_with_stops
 from consilience.guides import AGGREGATIONS
 from consilience.inference import MaskedELBO, log_likelihood
 
-HELD_OUT_PATIENTS = 40
+HELD_OUT_PATIENTS, WIDTH = 40, 64
 
 
 class Task(NamedTuple):
@@ -59,7 +59,7 @@ def digits() -> Task:
     likelihoods = dict.fromkeys(QUADRANTS, pixels)
     likelihoods["word"] = models.OneHotLikelihood()
     prior = models.standard_normal(12)
-    decoder = partial(models.MLPDecoder, hidden=(128,))
+    decoder = partial(models.MLPDecoder, hidden=(WIDTH,))
     data = quadrants_and_word()
 
     def split(rng_key):
@@ -112,43 +112,45 @@ def exact_log_density(rng_key, model, guide, params, data, names) -> float:
 
 def guide_of(aggregation: str, latent_dim: int) -> Callable:
     """Every aggregation on encoders of one size."""
-    small = {"width": 128, "hidden": (128,)}
     make = AGGREGATIONS[aggregation]
+    small = {"width": WIDTH, "hidden": (WIDTH,)}
     if "pooling" in aggregation or "attention" in aggregation:
         make = partial(make, **small)
-    encoder = partial(guides.MLPEncoder, hidden=(128,))
-    return guides.amortized_guide(latent_dim, encoder, make, 64)
+    if "corrected" in aggregation:
+        correction = (
+            make.keywords["correction"]
+            if isinstance(make, partial)
+            else guides.SumPooling
+        )
+        make = partial(make, correction=partial(correction, **small))
+    encoder = partial(guides.MLPEncoder, hidden=(WIDTH,))
+    return guides.amortized_guide(latent_dim, encoder, make, WIDTH)
 
 
 def measure(
     task: Task, aggregation: str, seeds: int, stops: list[int]
 ) -> Iterator[dict]:
     """One record for each seed, number of steps and part of the data."""
-    keys = jax.random.split(jax.random.key(0), (seeds, 3))
-    splits = [task.split(key) for key in keys[:, 0]]
     guide = guide_of(aggregation, task.latent_dim)
     svi = SVI(task.model, guide, optax.adam(1e-3), MaskedELBO())
-    trained = train_side_by_side(
-        keys[:, 1], svi, [train for train, _ in splits], stops=stops, batch_size=128
-    )
-    for steps, params in trained:
-        for seed, ((_, test), values) in enumerate(zip(splits, params, strict=True)):
-            log_p = partial(
-                task.log_density, keys[seed, 2], task.model, guide, values, test
-            )
-            joint = log_p(test.names)
-            parts = {"all": joint}
-            for name in test.names:
-                rest = [other for other in test.names if other != name]
-                parts[f"{name} given the rest"] = joint - log_p(rest)
-            for part, value in parts.items():
-                yield {
-                    "aggregation": aggregation,
-                    "steps": steps,
-                    "seed": seed,
-                    "part": part,
-                    "log_p": value,
-                }
+    for seed, keys in enumerate(jax.random.split(jax.random.key(0), (seeds, 3))):
+        train, test = task.split(keys[0])
+        trained = train_with_stops(keys[1], svi, train, stops=stops, batch_size=64)
+        for steps, params in trained:
+            log_p = partial(task.log_density, keys[2], task.model, guide, params, test)
+            run = {"aggregation": aggregation, "steps": steps, "seed": seed}
+            for part, value in parts(log_p, test.names).items():
+                yield run | {"part": part, "log_p": value}
+
+
+def parts(log_p: Callable, names: tuple[str, ...]) -> dict[str, float]:
+    """log p of all modalities, and of each given the others."""
+    joint = log_p(names)
+    found = {"all": joint}
+    for name in names:
+        rest = [other for other in names if other != name]
+        found[f"{name} given the rest"] = joint - log_p(rest)
+    return found
 
 
 def tables(title: str, records: list[dict]) -> Iterator[Table]:
@@ -214,12 +216,10 @@ def run(options: argparse.Namespace) -> None:
         tasks = {options.only: tasks[options.only]}
     console, found = Console(), {}
     for title, task in tasks.items():
-        runs = (
-            measure(task, name, options.seeds, options.steps)
-            for name in options.aggregations
-        )
-        found[title] = list(itertools.chain.from_iterable(runs))
-        options.out.write_text(json.dumps(found))
+        found[title] = []
+        for name in track(options.aggregations, title):
+            found[title] += measure(task, name, options.seeds, options.steps)
+            options.out.write_text(json.dumps(found))
         for table in tables(title, found[title]):
             console.print(table)
 

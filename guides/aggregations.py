@@ -15,6 +15,9 @@ AGGREGATIONS = {
     "product_without_prior": partial(ProductOfExperts, prior_expert=False),
     "tempered_product": partial(ProductOfExperts, tempered=True),
     "corrected_product": CorrectedProductOfExperts,
+    "corrected_product_by_attention": partial(
+        CorrectedProductOfExperts, correction=SelfAttention
+    ),
     "mixture_of_experts": MixtureOfExperts,
     "mixture_of_products": MixtureOfProductsOfExperts,
     "sum_pooling": SumPooling,

@@ -34,7 +34,8 @@ def amortized_guide(
 
     Returns:
         `guide(data, subset=None)`: samples "z" `[N, D]` from q(z | x_subset). What does
-        not depend on the subset is registered once, as the site "features".
+        not depend on the subset is registered once, as the site "features"; an
+        aggregation's attention weights are the site "attention".
 
     Raises:
         TypeError: an encoder or the aggregation is not a constructor.
@@ -49,7 +50,11 @@ def amortized_guide(
         pooling = module("aggregation", aggregation, num_features, latent_dim)
         h = encode(data, encoder_of, num_features)
         embedded = numpyro.deterministic("features", pooling.embed(h))
-        parameters = pooling.pool(embedded, data.subset(subset))
+        subset = data.subset(subset)
+        parameters = pooling.pool(embedded, subset)
+        if hasattr(pooling, "attention_weights"):
+            weights = pooling.attention_weights(embedded, subset)
+            numpyro.deterministic("attention", weights)
         with data.plate():
             numpyro.sample("z", pooling.distribution(parameters))
 

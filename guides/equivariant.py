@@ -14,12 +14,12 @@ from flax import nnx
 from jaxtyping import Array, Bool, Float, PyTree
 
 from consilience.guides.experts import ProductOfExperts
-from consilience.guides.heads import NormalHead
+from consilience.guides.heads import CALM, NormalHead
 from consilience.guides.roles import Aggregation, only, sum_over
 from consilience.guides.self_attention import SelfAttention
 from consilience.guides.sum_pooling import SumPooling
 from consilience.nn.attention import TransformerBlock
-from consilience.nn.mlp import MLP
+from consilience.nn.mlp import MLP, dense
 from consilience.nn.sizes import check_positive
 
 Embedded = dict[str, PyTree[Float[Array, "rows modalities ..."]]]
@@ -83,7 +83,7 @@ class EquivariantProductOfExperts(EquivariantAggregation):
     ):
         self.shared = shared(num_features, latent_dim, rngs=rngs)
         outputs = self.head.num_parameters(private_dim)
-        self.own = nnx.Linear(num_features, outputs, rngs=rngs)
+        self.own = dense(num_features, outputs, CALM, rngs=rngs)
 
     def embed(self, h: Float[Array, "rows modalities features"]) -> Embedded:
         """What z's aggregation embeds, and the numbers of each q(w_s | x_s)."""
@@ -123,7 +123,7 @@ class EquivariantSumPooling(EquivariantAggregation):
         self.chi_1 = MLP(latent_dim, hidden, width, rngs=rngs)
         self.chi_2 = MLP(num_features, hidden, width, rngs=rngs)
         outputs = self.head.num_parameters(private_dim)
-        self.rho = MLP(width, hidden, outputs, rngs=rngs)
+        self.rho = MLP(width, hidden, outputs, final_scale=CALM, rngs=rngs)
 
     def embed(self, h: Float[Array, "rows modalities features"]) -> Embedded:
         """What z's aggregation embeds, χ₀(h_s) and χ₂(h_s)."""
@@ -177,7 +177,7 @@ class EquivariantSelfAttention(EquivariantAggregation):
             [TransformerBlock(*block, rngs=rngs) for _ in range(num_layers)]
         )
         outputs = self.head.num_parameters(private_dim)
-        self.last = nnx.Linear(width, outputs, rngs=rngs)
+        self.last = dense(width, outputs, CALM, rngs=rngs)
 
     def embed(self, h: Float[Array, "rows modalities features"]) -> Embedded:
         """What z's aggregation embeds, and χ₂(h_s)."""

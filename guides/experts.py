@@ -8,8 +8,9 @@ import numpyro.distributions as dist
 from flax import nnx
 from jaxtyping import Array, Bool, Float
 
-from consilience.guides.heads import LaplaceHead, NormalHead, mixture
+from consilience.guides.heads import CALM, LaplaceHead, NormalHead, mixture
 from consilience.guides.roles import Aggregation, only
+from consilience.nn.mlp import dense
 
 MIN_PRECISION = 1e-6
 
@@ -162,9 +163,8 @@ class MixtureOfExperts(Aggregation):
         head: NormalHead | LaplaceHead = NormalHead(),  # noqa: B008 (frozen)
         rngs: nnx.Rngs,
     ):
-        self.expert = nnx.Linear(
-            num_features, head.num_parameters(latent_dim), rngs=rngs
-        )
+        outputs = head.num_parameters(latent_dim)
+        self.expert = dense(num_features, outputs, CALM, rngs=rngs)
         self.head = head
 
     def embed(

@@ -14,6 +14,7 @@ from jaxtyping import Array, Float
 from consilience.guides.mixture import ReparameterizedMixture
 from consilience.nn.sizes import check_positive
 
+CALM = 0.1  # initial weights of a head's numbers: small scales, no far-off means
 Parameters = Float[Array, "rows parameters"]
 
 
@@ -127,7 +128,7 @@ class MixtureHead:
     """
 
     num_components: int = 5
-    component: NormalHead | LaplaceHead = NormalHead()  # noqa: RUF009 (frozen)
+    component: Head = NormalHead()  # noqa: RUF009 (frozen)
 
     def __post_init__(self):
         check_positive(num_components=self.num_components)

@@ -117,7 +117,8 @@ def random_subsets(
     """
     key_first, key_rest = jax.random.split(rng_key)
     rank = jnp.cumsum(subset, -1)
-    halvings = jnp.where(subset, -math.log(2.0) * rank, jnp.finfo(float).min)
+    halvings = jnp.where(subset, -math.log(2.0) * rank, -jnp.inf)
+    halvings = jnp.where(subset.any(-1, keepdims=True), halvings, 0.0)
     shape = (num_draws, subset.shape[0])
     first = jax.random.categorical(key_first, halvings, shape=shape).T[..., None]
     index = jnp.arange(subset.shape[1])

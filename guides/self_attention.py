@@ -8,7 +8,7 @@ import numpyro.distributions as dist
 from flax import nnx
 from jaxtyping import Array, Bool, Float
 
-from consilience.guides.heads import Head, NormalHead
+from consilience.guides.heads import CALM, Head, NormalHead
 from consilience.guides.roles import Aggregation, only, sum_over
 from consilience.nn.attention import NORMS, TransformerBlock
 from consilience.nn.mlp import MLP
@@ -61,7 +61,8 @@ class SelfAttention(Aggregation):
         self.blocks = nnx.List(
             [TransformerBlock(*block, rngs=rngs) for _ in range(num_layers)]
         )
-        self.rho = MLP(width, hidden, head.num_parameters(latent_dim), rngs=rngs)
+        out = head.num_parameters(latent_dim)
+        self.rho = MLP(width, hidden, out, final_scale=CALM, rngs=rngs)
         self.head = head
 
     def embed(

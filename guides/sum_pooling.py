@@ -7,7 +7,7 @@ import numpyro.distributions as dist
 from flax import nnx
 from jaxtyping import Array, Bool, Float
 
-from consilience.guides.heads import Head, NormalHead
+from consilience.guides.heads import CALM, Head, NormalHead
 from consilience.guides.roles import Aggregation, sum_over
 from consilience.nn.mlp import MLP
 
@@ -40,7 +40,7 @@ class SumPooling(Aggregation):
     ):
         out = head.num_parameters(latent_dim)
         self.chi = network(num_features, hidden, width, rngs=rngs)
-        self.rho = network(width, hidden, out, rngs=rngs)
+        self.rho = network(width, hidden, out, final_scale=CALM, rngs=rngs)
         self.head = head
 
     def embed(

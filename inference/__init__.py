@@ -1,5 +1,6 @@
 """Bounds, training, and what to do with a trained posterior."""
 
+from consilience.inference.attention import attention_weights
 from consilience.inference.datatree import to_datatree
 from consilience.inference.elbo import MultimodalELBO, Terms, Views
 from consilience.inference.estimators import ESTIMATORS, STL, AnalyticKL, Pathwise
@@ -36,6 +37,7 @@ __all__ = [
     "UniformNonEmpty",
     "Unimodal",
     "Views",
+    "attention_weights",
     "fit",
     "generate",
     "generate_from_prior",

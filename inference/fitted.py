@@ -10,6 +10,7 @@ from numpyro.infer import SVI
 from numpyro.infer.svi import SVIState
 
 from consilience.datasets.data import MultimodalData
+from consilience.inference.attention import attention_weights
 from consilience.inference.contract import require_data
 from consilience.inference.datatree import to_datatree
 from consilience.inference.likelihood import LogLikelihood, log_likelihood
@@ -103,6 +104,14 @@ class Fitted:
         """See `consilience.inference.to_datatree`."""
         programs = (self.model, self.guide, self.params)
         return to_datatree(rng_key, *programs, self._conform(data), subset, **settings)
+
+    def attention_weights(
+        self, data: MultimodalData, subset=None, **settings
+    ) -> Float[Array, "rows layers heads modalities modalities"]:
+        """See `consilience.inference.attention_weights`."""
+        return attention_weights(
+            self.guide, self.params, self._conform(data), subset, **settings
+        )
 
     def _conform(self, data: MultimodalData) -> MultimodalData:
         require_data(data)

@@ -7,8 +7,26 @@ from flax import nnx
 from jaxtyping import Array, Float
 
 
+def dense(
+    in_features: int, out_features: int, scale: float = 1.0, *, rngs: nnx.Rngs
+) -> nnx.Linear:
+    """An affine map whose initial weights are `scale` times as large as is usual."""
+    init = nnx.initializers.variance_scaling(scale**2, "fan_in", "truncated_normal")
+    return nnx.Linear(in_features, out_features, kernel_init=init, rngs=rngs)
+
+
 class MLP(nnx.Module):
-    """Dense layers with an activation between them and none at the end."""
+    """Dense layers with an activation between them and none at the end.
+
+    Args:
+        in_features: of what comes in.
+        hidden: widths of the hidden layers.
+        out_features: of what goes out.
+        activation: between layers.
+        final_scale: factor of the last layer's initial weights; small ones let a
+            posterior start close to a standard one.
+        rngs: random streams of the parameters.
+    """
 
     def __init__(
         self,
@@ -17,11 +35,13 @@ class MLP(nnx.Module):
         out_features: int,
         *,
         activation: Callable[[Array], Array] = nnx.relu,
+        final_scale: float = 1.0,
         rngs: nnx.Rngs,
     ):
-        widths = [in_features, *hidden, out_features]
+        sizes = list(pairwise([in_features, *hidden, out_features]))
+        scales = [1.0] * len(hidden) + [final_scale]
         self.layers = nnx.List(
-            [nnx.Linear(i, o, rngs=rngs) for i, o in pairwise(widths)]
+            [dense(*s, x, rngs=rngs) for s, x in zip(sizes, scales, strict=True)]
         )
         self.activation = activation
 
@@ -36,6 +56,8 @@ class ResidualMLP(nnx.Module):
 
         x ← x + W₂ a(W₁ a(x))    for each entry of `hidden`, all of one width
 
+    Arguments: see `MLP`.
+
     Raises:
         ValueError: `hidden` is empty or of several widths.
     """
@@ -47,6 +69,7 @@ class ResidualMLP(nnx.Module):
         out_features: int,
         *,
         activation: Callable[[Array], Array] = nnx.relu,
+        final_scale: float = 1.0,
         rngs: nnx.Rngs,
     ):
         if len(set(hidden)) != 1:
@@ -58,7 +81,7 @@ class ResidualMLP(nnx.Module):
         self.blocks = nnx.List(
             [nnx.Linear(width, width, rngs=rngs) for _ in 2 * list(hidden)]
         )
-        self.last = nnx.Linear(width, out_features, rngs=rngs)
+        self.last = dense(width, out_features, final_scale, rngs=rngs)
         self.activation = activation
 
     def __call__(self, x: Float[Array, "*batch in"]) -> Float[Array, "*batch out"]:

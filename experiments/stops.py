@@ -1,0 +1,55 @@
+"""Training with looks at the parameters on the way."""
+
+import math
+from collections.abc import Iterator, Sequence
+from functools import partial
+
+import jax
+import jax.numpy as jnp
+from jax import lax
+from jaxtyping import Array, Key
+from numpyro.infer import SVI
+from numpyro.infer.svi import SVIState
+
+from consilience.datasets.data import MultimodalData
+
+
+def train_with_stops(
+    rng_key: Key[Array, ""],
+    svi: SVI,
+    data: MultimodalData,
+    *,
+    stops: Sequence[int],
+    batch_size: int,
+) -> Iterator[tuple[int, dict]]:
+    """Train and yield (steps, constrained parameters) at each of `stops`.
+
+    Rows of one batch are drawn without replacement, those of different steps with.
+
+    Args:
+        rng_key: of initial values, rows and noise.
+        svi: model, guide, optimiser, bound.
+        data: training rows.
+        stops: numbers of steps, increasing.
+        batch_size: rows a step.
+    """
+    data, size = data.bare(), min(batch_size, data.size)
+    key_init, key_rows = jax.random.split(rng_key)
+    state = jax.jit(svi.init)(key_init, data.batch(jnp.arange(size)))
+    chunk = math.gcd(*stops)  # one compilation
+    for done in range(chunk, stops[-1] + 1, chunk):
+        state = _advance(svi, state, data, key_rows, done - chunk, chunk, size)
+        if done in stops:
+            yield done, svi.get_params(state)
+
+
+@partial(jax.jit, static_argnames=("svi", "steps", "size"), donate_argnames="state")
+def _advance(
+    svi: SVI, state: SVIState, data, rng_key, start, steps: int, size: int
+) -> SVIState:
+    def step(state, i):
+        key = jax.random.fold_in(rng_key, i)
+        rows = jax.random.choice(key, data.size, (size,), replace=False)
+        return svi.update(state, data.batch(rows))[0], None
+
+    return lax.scan(step, state, start + jnp.arange(steps))[0]

@@ -34,8 +34,8 @@ def test_downsample_is_a_convolution_of_kernel_four_and_stride_two(space, rng_ke
     dims = len(space)
     ours = Downsample(dims, CHANNELS, OUT, rngs=nnx.Rngs(rng_key))
     flax = nnx.Conv(CHANNELS, OUT, (4,) * dims, strides=2, rngs=nnx.Rngs(0))
-    flax.kernel[...] = kernel_of_four(ours.conv.kernel[...], dims, CHANNELS)
-    ours.conv.bias[...] = flax.bias[...] = jnp.arange(5.0)
+    flax.kernel[...] = kernel_of_four(ours.linear.kernel[...], dims, CHANNELS)
+    ours.linear.bias[...] = flax.bias[...] = jnp.arange(5.0)
     x = inputs(rng_key, space)
     if 1 in space:  # Flax pads such an axis otherwise: compare with an even one
         x_even = jnp.pad(x, [(0, 0), *((0, n % 2) for n in space), (0, 0)])
@@ -50,7 +50,7 @@ def test_upsample_is_its_transpose(space, rng_key):
     dims = len(space)
     ours = Upsample(dims, CHANNELS, OUT, rngs=nnx.Rngs(rng_key))
     flax = nnx.ConvTranspose(CHANNELS, OUT, (4,) * dims, strides=2, rngs=nnx.Rngs(0))
-    kernel = ours.conv.kernel[...].reshape(*(2,) * dims, CHANNELS, *(2,) * dims, OUT)
+    kernel = ours.linear.kernel[...].reshape(*(2,) * dims, CHANNELS, *(2,) * dims, OUT)
     kernel = jnp.moveaxis(kernel, dims, -2)  # window, place, C, O
     kernel = jnp.flip(kernel, tuple(range(dims, 2 * dims)))  # Flax reads from the right
     order = [i + place * dims for i in range(dims) for place in (0, 1)]

@@ -83,7 +83,7 @@ def test_hidden_layers_through_partial(hidden):
 def test_paper_sizes():
     decoder = ConvDecoder(LATENT, (32, 32, 3), rngs=nnx.Rngs(0))
     assert decoder.start == (4, 4, 64)
-    assert [layer.conv.out_features // 4 for layer in decoder.layers] == [64, 32, 3]
+    assert [layer.linear.out_features // 4 for layer in decoder.layers] == [64, 32, 3]
     decoder = TextDecoder(LATENT, (8, 71), rngs=nnx.Rngs(0))
     assert decoder.start == (4, 128)
     assert decoder.last.kernel.shape == (128, 71)

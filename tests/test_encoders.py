@@ -177,7 +177,7 @@ def test_ready_features_train_beside_a_network(rng_key):
 
 def test_paper_sizes():
     encoder = build(cs.ConvEncoder, (32, 32, 3))
-    assert [layer.conv.out_features for layer in encoder.layers] == [32, 64, 64, 128]
+    assert [layer.linear.out_features for layer in encoder.layers] == [32, 64, 64, 128]
     assert encoder.dense.kernel.shape == (2 * 2 * 128, FEATURES)
     encoder = build(cs.TextEncoder, (8, 71))
     assert encoder.first.kernel.shape == (71, 128)

@@ -20,6 +20,8 @@ import numpy as np
 import numpyro
 import numpyro.distributions as dist
 import optax
+import scipy.optimize
+from jax.flatten_util import ravel_pytree
 from numpyro.infer import SVI
 from rich.console import Console
 from rich.table import Table
@@ -148,6 +150,69 @@ def private_floor(truth: LinearGaussian, shared: int = 2) -> float:
     return float(np.mean([floor(s) for s in subsets()]))
 
 
+def product_floor(truth: LinearGaussian, shared: int, prior: float = 1.0) -> float:
+    """Of products of Normal experts for z and independent Normals q(w_s | x_s), by L-BFGS.
+
+    Experts are η_s = A_s x_s with a constant Λ_s, and w_s has mean C_s x_s: in a linear
+    Gaussian model nothing better depends on x_s otherwise. The expected KL of each subset
+    is a quadratic form in A and C, exact.
+    """
+    private = (truth.latent_dim - shared) // len(NAMES)
+    problems = [_problem(truth, members, shared, private) for members in subsets()]
+    sizes = {"A": (5, shared, FEATURES), "C": (5, private, FEATURES)}
+    sizes |= {"precision": (5, shared), "scale": (5, private)}
+    start, unravel = ravel_pytree({n: jnp.full(s, 0.01) for n, s in sizes.items()})
+
+    @jax.jit
+    @jax.value_and_grad
+    def mean_kl(flat):
+        return jnp.stack([_kl_of(unravel(flat), prior, *p) for p in problems]).mean()
+
+    result = scipy.optimize.minimize(
+        lambda x: [np.asarray(v, float) for v in mean_kl(jnp.asarray(x))],
+        np.asarray(start),
+        jac=True,
+        method="L-BFGS-B",
+        options={"maxiter": 3000, "maxfun": 5000},
+    )
+    return float(result.fun)
+
+
+class _Problem(NamedTuple):
+    inside: np.ndarray  # indices of S
+    matrix: np.ndarray  # precision of (z, w_S) given x_S
+    gain: np.ndarray  # its mean as a map of x_S
+    covariance: np.ndarray  # of x_S
+
+
+def _problem(truth, members, shared: int, private: int) -> _Problem:
+    inside = np.flatnonzero(members)
+    own = [shared + private * i + np.arange(private) for i in inside]
+    columns = np.concatenate([np.arange(shared), *own]).astype(int)
+    W = np.concatenate([np.asarray(truth.loadings[NAMES[i]], float) for i in inside])
+    W = W[:, columns]
+    matrix = np.eye(len(columns)) + W.T @ W / SCALE**2
+    gain = np.linalg.solve(matrix, W.T / SCALE**2)
+    return _Problem(inside, matrix, gain, W @ W.T + SCALE**2 * np.eye(len(W)))
+
+
+def _kl_of(params: dict, prior: float, inside, matrix, gain, covariance):
+    """E KL(q ‖ exact) over x_S ~ N(0, covariance)."""
+    of_z = prior + jnp.exp(params["precision"][inside]).sum(0)
+    map_z = jnp.concatenate(list(params["A"][inside]), -1) / of_z[:, None]
+    map_w = jax.scipy.linalg.block_diag(*params["C"][inside])
+    scale_w = jnp.exp(params["scale"][inside]).ravel()
+    variance = jnp.concatenate([1 / of_z, scale_w**2])
+    error = jnp.concatenate([map_z, map_w[: len(scale_w)]]) - gain
+    return 0.5 * (
+        (jnp.diag(matrix) * variance).sum()
+        - len(variance)
+        - jnp.log(variance).sum()
+        - jnp.linalg.slogdet(matrix)[1]
+        + jnp.trace(matrix @ error @ covariance @ error.T)
+    )
+
+
 def cases(rng_key) -> list[Case]:
     """Every aggregation and head."""
     truth, private = shared_truth(rng_key), private_truth(rng_key)
@@ -160,9 +225,14 @@ def cases(rng_key) -> list[Case]:
         guide = amortized_guide(5, encoder, make, 64)
         found.append(Case(name, guide, truth, truth, floor))
 
+    floors = {
+        "product_of_experts": product_floor(truth, 5),
+        "product_without_prior": product_floor(truth, 5, prior=0.0),
+    }
     for name, make in AGGREGATIONS.items():
-        mixed = "mixture" in name
-        add(name.replace("_", " "), make, None if mixed else normal)
+        unknown = "mixture" in name or "tempered" in name
+        floor = None if unknown else floors.get(name, normal)
+        add(name.replace("_", " "), make, floor)
     add(
         "mixture of Laplace experts",
         partial(MixtureOfExperts, head=LaplaceHead()),
@@ -176,8 +246,10 @@ def cases(rng_key) -> list[Case]:
         add(f"{name}, Laplace mixture", partial(make, head=head), None)
     add("self attention, post-norm", partial(SelfAttention, pre_norm=False), normal)
     add("self attention, set norm", partial(SelfAttention, norm="set"), normal)
-    program, floor = private_program(private), private_floor(private)
+    program = private_program(private)
+    floors = {"product_of_experts": product_floor(private, 2)}
     for name, make in EQUIVARIANT_AGGREGATIONS.items():
+        floor = floors.get(name, private_floor(private))
         guide = shared_private_guide(2, 2, encoder, make, 64)
         own = f"equivariant {name.replace('_', ' ')}"
         found.append(Case(own, guide, program, private, floor))

@@ -10,6 +10,7 @@ from jaxtyping import Array, Bool, Float
 from consilience.datasets.data import MultimodalData
 from consilience.guides.encoders import MLPEncoder
 from consilience.guides.sum_pooling import SumPooling
+from consilience.nn.each import Call, apply_each
 from consilience.nn.lazy import module
 from consilience.nn.sizes import check_positive
 from consilience.nn.spec import per_modality
@@ -89,13 +90,12 @@ def encode(
     data: MultimodalData, encoder_of: Callable, num_features: int
 ) -> Float[Array, "rows modalities features"]:
     """H `[N, M, F]`: the features of every modality, each from its own encoder."""
-    features = []
+    calls = []
     for name in data.names:
         x = encoder_input(data, name)
-        make = encoder_of(name, data.names)
-        encoder = module(f"encoder.{name}", make, x.shape[1:], num_features)
-        features.append(encoder(x))
-    return jnp.stack(features, -2)
+        sizes = (x.shape[1:], num_features)
+        calls.append(Call(name, encoder_of(name, data.names), sizes, x))
+    return jnp.stack(apply_each("encoder", calls), -2)
 
 
 def encoder_input(data: MultimodalData, name: str) -> Array:

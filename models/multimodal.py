@@ -11,7 +11,7 @@ from consilience.datasets.data import MultimodalData
 from consilience.models.decoders import MLPDecoder
 from consilience.models.likelihoods import Likelihood, num_outputs
 from consilience.models.priors import Prior
-from consilience.nn.lazy import module
+from consilience.nn.each import Call, apply_each
 from consilience.nn.spec import per_modality
 
 Model = Callable[..., None]
@@ -35,7 +35,7 @@ def multimodal_model(
         observed where `data` has its values and generated where it has not; a modality
         outside `subset` counts nothing.
     """
-    observe_modality = decoded(likelihoods, decoders)
+    observe_all = decoded(likelihoods, decoders)
 
     def model(
         data: MultimodalData, subset: Bool[Array, "rows modalities"] | None = None
@@ -43,8 +43,7 @@ def multimodal_model(
         p_z = prior()
         with data.plate():
             z = numpyro.sample("z", p_z)
-            for name in data.names:
-                observe_modality(data, name, z, subset)
+            observe_all(data, [z] * len(data.names), subset)
 
     return model
 
@@ -53,22 +52,24 @@ def decoded(
     likelihoods: Likelihood | Mapping[str, Likelihood],
     decoders: Callable | Mapping[str, Callable],
 ) -> Callable[..., None]:
-    """`observe_modality(data, name, latent, subset)`: x_s ~ p(x_s | decoder_s(latent))."""
+    """`observe_all(data, latents, subset)`: x_s ~ p(x_s | decoder_s(latents[s]))."""
     likelihood_of = per_modality("likelihoods", likelihoods)
     decoder_of = per_modality("decoders", decoders)
 
-    def observe_modality(data, name, latent, subset) -> None:
-        event_shape = data.event_shapes[data.index(name)]
-        likelihood = likelihood_of(name, data.names)
-        outputs = num_outputs(likelihood, event_shape)
+    def call(name, names, event_shape, latent) -> Call:
+        outputs = num_outputs(likelihood_of(name, names), event_shape)
         shape = event_shape if outputs is None else (*event_shape, outputs)
-        make = decoder_of(name, data.names)
-        eta = module(f"decoder.{name}", make, latent.shape[-1], shape)(latent)
-        with handlers.scope(prefix=name, divider="."):
-            p_x = likelihood(eta, data.covariates)
-        observe(data, name, p_x, subset)
+        return Call(name, decoder_of(name, names), (latent.shape[-1], shape), latent)
 
-    return observe_modality
+    def observe_all(data, latents, subset) -> None:
+        given = zip(data.names, data.event_shapes, latents, strict=True)
+        calls = [call(name, data.names, *rest) for name, *rest in given]
+        for name, eta in zip(data.names, apply_each("decoder", calls), strict=True):
+            with handlers.scope(prefix=name, divider="."):
+                p_x = likelihood_of(name, data.names)(eta, data.covariates)
+            observe(data, name, p_x, subset)
+
+    return observe_all
 
 
 def observe(

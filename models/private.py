@@ -86,7 +86,7 @@ def shared_private_model(
         ValueError: a width is not positive, or its modalities are not those of the data.
     """
     check_private_dim(private_dim)
-    observe_modality = decoded(likelihoods, decoders)
+    observe_all = decoded(likelihoods, decoders)
 
     def model(
         data: MultimodalData, subset: Bool[Array, "rows modalities"] | None = None
@@ -97,10 +97,11 @@ def shared_private_model(
             z = numpyro.sample("z", p_z)
             p_w = private_prior(z, data.names, used.shape[-1])
             w = numpyro.sample("w", p_w.to_event(2))
-            for index, name in enumerate(data.names):
-                own = jnp.where(used[index], w[:, index], 0.0)
-                latent = jnp.concatenate([z, own], -1)
-                observe_modality(data, name, latent, subset)
+            own = jnp.where(used, w, 0.0)
+            latents = [
+                jnp.concatenate([z, own[:, index]], -1) for index in range(len(used))
+            ]
+            observe_all(data, latents, subset)
 
     return model
 

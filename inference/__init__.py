@@ -2,7 +2,7 @@
 
 from consilience.inference.attention import attention_weights
 from consilience.inference.datatree import to_datatree
-from consilience.inference.elbo import MultimodalELBO, Terms, Views
+from consilience.inference.elbo import MultimodalELBO
 from consilience.inference.estimators import ESTIMATORS, STL, AnalyticKL, Pathwise
 from consilience.inference.fitted import Fitted, History
 from consilience.inference.likelihood import LogLikelihood, log_likelihood
@@ -16,6 +16,7 @@ from consilience.inference.subsets import (
     UniformNonEmpty,
     Unimodal,
 )
+from consilience.inference.terms import Terms, Views
 from consilience.inference.training import fit, validation_bound
 
 __all__ = [

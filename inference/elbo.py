@@ -4,50 +4,18 @@ import math
 from abc import abstractmethod
 from collections.abc import Mapping
 from types import MappingProxyType
-from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Bool, Float, Key, PyTree, Shaped
+from jaxtyping import Array, Bool, Float, Key
 from numpyro.infer.elbo import ELBO
 
 from consilience.datasets.data import MultimodalData
-from consilience.inference import programs
 from consilience.inference.contract import inspect
-from consilience.inference.estimators import STL, Estimator
+from consilience.inference.estimators import STL, Estimator, is_stratified
 from consilience.inference.subsets import Hierarchical, SubsetLaw
+from consilience.inference.terms import Terms, Views, evaluate
 from consilience.nn.sizes import check_positive
-
-
-class Views(NamedTuple):
-    """What a bound looks at. V views are drawn from; U more only lend their density.
-
-    Attributes:
-        subsets: `[V + U, N, M]`, subsets that the guide is evaluated on.
-        score: `[V, N, M]`, coefficient of log p(x_s | z_v).
-        weight: `[V, N]`, weight of each view in a row's bound.
-        cross: pairs (v, u): KL(q(· | subsets[v]) ‖ q(· | subsets[u])) is wanted.
-    """
-
-    subsets: Bool[Array, "all_views rows modalities"]
-    score: Shaped[Array, "views rows modalities"]
-    weight: Shaped[Array, "views rows"]
-    cross: tuple[tuple[int, int], ...] = ()
-
-
-class Terms(NamedTuple):
-    """What a bound is combined of.
-
-    Attributes:
-        log_x: `[V, N, M]`, log p(x_s | z_v) times the modality's weight; zero where x_s
-            is absent.
-        kl_prior: `[V, N]`, estimate of KL(q(· | subsets[v]) ‖ p).
-        kl_cross: `[C, N]`, estimates for the pairs of `Views.cross`.
-    """
-
-    log_x: Float[Array, "views rows modalities"]
-    kl_prior: Float[Array, "views rows"]
-    kl_cross: Float[Array, "pairs rows"]
 
 
 class MultimodalELBO(ELBO):
@@ -118,11 +86,13 @@ class MultimodalELBO(ELBO):
         key_views, key_draws = jax.random.split(rng_key)
         views = self.views(key_views, data.present)
         beta = self.beta if beta is None else beta
+        weights = self._weights(data)
 
         def particle(key):
-            terms, kl_shared = self._terms(
-                key, param_map, model, guide, data, views, sites
+            terms, kl_shared = evaluate(
+                key, self.estimator, model, guide, param_map, data, views, sites
             )
+            terms = terms._replace(log_x=terms.log_x * weights)
             value = self.combine(terms, views, beta)
             counts = (views.weight != 0) & data.present.any(-1)
             return jnp.where(counts, views.weight * value, 0.0).sum(0), kl_shared
@@ -145,106 +115,12 @@ class MultimodalELBO(ELBO):
     @property
     def stratified(self) -> bool:
         """Whether a root site that is a mixture is drawn once from each component."""
-        return getattr(self.estimator, "stratified", True)
-
-    def _terms(self, rng_key, params, model, guide, data, views, sites):
-        """One particle: draw every view, decode it once, estimate its KL terms."""
-        drawn = slice(0, views.score.shape[0])
-        draw = programs.draw(
-            rng_key, guide, params, data, views.subsets, sites, self.stratified
-        )
-        latents, log_weights = programs.at((draw.latents, draw.log_weights), drawn)
-        stopped = programs.stop((params, draw.features))
-
-        def later(subset, latents):
-            """Distributions of later sites, as they are and with parameters stopped."""
-            return tuple(
-                programs.later_fns(
-                    guide, p, f, data, subset, latents, draw.shared, sites
-                )
-                for p, f in ((params, draw.features), stopped)
-            )
-
-        def kl(root, fns, others, latents):
-            live, held = ({sites.root: r} for r in (root, programs.stop(root)))
-            return self._kl(live | fns[0], held | fns[1], others, latents)
-
-        def view(subset, root, latents, log_weights):
-            def stratum(latents):
-                given = {**latents, **draw.shared}
-                trace = programs.run(model, params, rng_key, given, data)
-                log_x = [trace[n]["fn"].log_prob(trace[n]["value"]) for n in data.names]
-                prior, shared = (
-                    {n: trace[n]["fn"] for n in names}
-                    for names in (sites.local, sites.shared)
-                )
-                fns = later(subset, latents)
-                rate = kl(root, fns, prior, latents)
-                log_x = jnp.stack(log_x, -1) * self._weights(data)
-                return (log_x, rate), fns, shared
-
-            terms, fns, shared = jax.vmap(stratum)(latents)
-            return average(terms, log_weights), fns, programs.at(shared, 0)
-
-        (log_x, kl_prior), fns, shared = jax.vmap(view)(
-            *programs.at((views.subsets, draw.root), drawn), latents, log_weights
-        )
-
-        def pair(v, u):
-            root, other, subset = (
-                programs.at(draw.root, v),
-                programs.at(draw.root, u),
-                views.subsets[u],
-            )
-
-            def stratum(latents, fns):
-                others = {sites.root: other} | later(subset, latents)[0]
-                return kl(root, fns, others, latents)
-
-            rates = jax.vmap(stratum)(*programs.at((latents, fns), v))
-            return average(rates, log_weights[v])
-
-        kl_cross = jnp.zeros((0, data.size))
-        if views.cross:
-            v, u = (jnp.array(index) for index in zip(*views.cross, strict=True))
-            kl_cross = jax.vmap(pair)(v, u)
-        kl_shared = self._kl(
-            draw.shared_fns,
-            programs.stop(draw.shared_fns),
-            programs.at(shared, 0),
-            draw.shared,
-        )
-        return Terms(log_x, kl_prior, kl_cross), kl_shared
-
-    def _kl(self, live: dict, stopped: dict, other: dict, values: dict):
-        """Σ over sites of the estimator's KL(live ‖ other)."""
-        terms = [
-            self.estimator.kl(
-                name, live[name], stopped[name], other[name], values[name]
-            )
-            for name in live
-        ]
-        return sum(terms, start=jnp.zeros(()))
+        return is_stratified(self.estimator)
 
     def _weights(self, data: MultimodalData) -> Float[Array, " modalities"]:
         for name in self.weights:
             data.index(name)
         return jnp.array([float(self.weights.get(name, 1.0)) for name in data.names])
-
-
-def average(
-    terms: PyTree[Float[Array, "strata rows ..."]],
-    log_weights: Float[Array, "strata rows"],
-) -> PyTree[Float[Array, "rows ..."]]:
-    """Σ_k π_k · terms_k by row; a stratum of weight 0 is not read."""
-    if len(log_weights) == 1:
-        return programs.at(terms, 0)
-
-    def mean(x):
-        weights = jnp.exp(log_weights).reshape(*log_weights.shape, *[1] * (x.ndim - 2))
-        return jnp.where(weights > 0, weights * x, 0.0).sum(0)
-
-    return jax.tree.map(mean, terms)
 
 
 def _check_settings(subsets, beta, weights, estimator, num_particles) -> None:

@@ -40,6 +40,11 @@ class Estimator(Protocol):
         ...
 
 
+def is_stratified(estimator: Estimator) -> bool:
+    """Whether a mixture is drawn once from each component."""
+    return getattr(estimator, "stratified", True)
+
+
 @dataclasses.dataclass(frozen=True)
 class Pathwise:
     """log q(z) − log p(z) with all gradients: unbiased, noisy even at the optimum.

@@ -5,7 +5,8 @@ from typing import final
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Key
 
-from consilience.inference.elbo import MultimodalELBO, Terms, Views
+from consilience.inference.elbo import MultimodalELBO
+from consilience.inference.terms import Terms, Views
 
 
 @final

@@ -14,7 +14,7 @@ from jax.nn import logsumexp
 from numpyro.infer import SVI, Trace_ELBO
 
 import consilience as cs
-from consilience.inference.elbo import average
+from consilience.inference.terms import average
 
 NAMES, WIDTH, SCALE = ("a", "b"), 2, 0.8
 LOADINGS = {"a": jnp.array([1.0, -0.5]), "b": jnp.array([0.3, 2.0])}

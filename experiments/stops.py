@@ -24,7 +24,7 @@ def train_with_stops(
 ) -> Iterator[tuple[int, dict]]:
     """Train and yield (steps, constrained parameters) at each of `stops`.
 
-    Rows of one batch are drawn without replacement, those of different steps with.
+    Rows are drawn with replacement.
 
     Args:
         rng_key: of initial values, rows and noise.
@@ -49,7 +49,7 @@ def _advance(
 ) -> SVIState:
     def step(state, i):
         key = jax.random.fold_in(rng_key, i)
-        rows = jax.random.choice(key, data.size, (size,), replace=False)
+        rows = jax.random.randint(key, (size,), 0, data.size)
         return svi.update(state, data.batch(rows))[0], None
 
     return lax.scan(step, state, start + jnp.arange(steps))[0]

@@ -19,7 +19,7 @@ FLOATS = {
     *("laplace", "learned_laplace", "student_t"),
 }
 SETTINGS = {"categorical": {"num_classes": CLASSES}}
-ENCODER = partial(cs.MLPEncoder, hidden=(5,))
+ENCODER = partial(cs.MLPEncoder, hidden=(16,))
 DECODER = partial(cs.MLPDecoder, hidden=(5,))
 
 # Every likelihood with one aggregation, every other aggregation with two of them.

@@ -133,3 +133,12 @@ def test_a_product_of_experts_done_right_reaches_its_optimum(estimator):
     print(found)
     assert np.isfinite(found).all()
     assert 0 <= found.gap <= 1e-3
+
+
+@pytest.mark.slow
+def test_a_corrected_product_of_experts_does_no_worse():
+    correction = partial(cs.SumPooling, width=64, hidden=(64,))
+    aggregation = partial(cs.CorrectedProductOfExperts, correction=correction)
+    found = columns(*train(aggregation, cs.STL(), seed=1))
+    print(found)
+    assert 0 <= found.gap <= 1e-3

@@ -9,6 +9,11 @@ the error of Stirling's formula δ,
 
 and likewise for the binomial that is in the negative binomial. All terms have the size of
 the answer, and no exponential of a mean is needed for the negative binomial.
+
+The Poisson distribution does need one. Above a log-mean of 60, far beyond any count, its
+log-probability goes on along the tangent, k (η − 60) − e⁶⁰ (1 + η − 60) where it were
+k η − e^η: a decoder that has gone astray gets a finite gradient that leads back, while
+sums over entries and squares of them stay far from where numbers end.
 """
 
 import math
@@ -24,6 +29,7 @@ from numpyro.distributions.util import promote_shapes, validate_sample
 
 HALF_LOG_2PI = 0.5 * math.log(2 * math.pi)
 SERIES_FROM, SHIFT = 10.0, 8
+TANGENT_FROM = 60.0
 
 
 def stirling_error(x: Float[Array, "..."]) -> Float[Array, "..."]:
@@ -53,12 +59,17 @@ def deviance(x: Float[Array, "..."], d: Float[Array, "..."]) -> Float[Array, "..
 def poisson_log_prob(
     count: Float[Array, "..."], log_rate: Float[Array, "..."]
 ) -> Float[Array, "..."]:
-    """log p(k), k ≥ 0 whole, of a Poisson distribution with mean exp(log_rate)."""
-    k = jnp.maximum(count, 1)
+    """log p(k), k ≥ 0 whole, of a Poisson distribution with mean exp(log_rate).
+
+    Linear in `log_rate` above 60: the tangent there, with slope k − e⁶⁰.
+    """
+    near = jnp.minimum(log_rate, TANGENT_FROM)
+    beyond = jnp.maximum(log_rate - TANGENT_FROM, 0)
+    k, rate = jnp.maximum(count, 1), jnp.exp(near)
     log_k = jnp.log(k)
-    positive = -deviance(k, log_rate - log_k) - stirling_error(k)
+    positive = -deviance(k, near - log_k) - stirling_error(k)
     positive -= HALF_LOG_2PI + 0.5 * log_k
-    return jnp.where(count < 1, -jnp.exp(log_rate), positive)
+    return jnp.where(count < 1, -rate, positive) + (count - rate) * beyond
 
 
 def negative_binomial_log_prob(

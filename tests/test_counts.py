@@ -16,6 +16,7 @@ from scipy.special import gammaln, log_softmax
 
 import consilience as cs
 from consilience.models.count_distributions import (
+    TANGENT_FROM,
     LogNegativeBinomial,
     LogPoisson,
     negative_binomial_log_prob,
@@ -125,6 +126,47 @@ def test_zero_inflation_keeps_its_digits_in_single_precision(grid, size):
     np.testing.assert_allclose(found, gate(wide, size, k == 0), rtol=5e-5, atol=5e-6)
     gradients = jax.jit(jax.grad(lambda *a: value(*a).sum(), (0, 1)))(eta, logits)
     assert np.isfinite(gradients).all()
+
+
+FAR = np.array([-200, -100, -60, 59, 61, 87, 90, 100, 200])
+
+
+def zero_inflated(k, eta, r):
+    counts = LogNegativeBinomial(eta, r)
+    return dist.ZeroInflatedDistribution(counts, gate_logits=jnp.zeros(())).log_prob(k)
+
+
+@pytest.mark.parametrize(
+    ("log_prob", "settings"),
+    [(poisson_log_prob, ())]
+    + [
+        (f, (r,)) for f in (negative_binomial_log_prob, zero_inflated) for r in (0.5, 5)
+    ],
+)
+def test_means_gone_astray_are_led_back(log_prob, settings):
+    """Beyond the numbers of single precision too: finite, and uphill towards the count."""
+    k, eta = (jnp.asarray(a, jnp.float32) for a in np.meshgrid(COUNTS, FAR))
+    settings = [jnp.float32(a) for a in settings]
+    values, back = jax.vjp(lambda *a: log_prob(k, *a), eta, *settings)
+    slope, *others = back(jnp.ones_like(values))
+    assert np.isfinite(values).all()
+    assert np.isfinite(slope).all()
+    assert np.isfinite(others).all()
+    counted = k > 0
+    np.testing.assert_array_equal(np.sign(slope)[counted], -np.sign(eta)[counted])
+    assert np.all(slope[~counted] <= 0)
+    if log_prob is not zero_inflated:  # whose zeros may all be no counts
+        assert np.all(slope[~counted & (eta > 0)] < 0)
+
+
+def test_poisson_goes_on_along_its_tangent():
+    k, eta = double(np.meshgrid(COUNTS, [TANGENT_FROM + 1, 90, 200]))
+    start, slope = poisson(k, TANGENT_FROM), k - np.exp(TANGENT_FROM)
+    value = lambda eta: poisson_log_prob(jnp.asarray(k, jnp.float32), eta)  # noqa: E731
+    found, back = jax.vjp(value, jnp.asarray(eta, jnp.float32))
+    expected = start + slope * (eta - TANGENT_FROM)
+    np.testing.assert_allclose(found, expected, rtol=1e-5)
+    np.testing.assert_allclose(back(jnp.ones_like(found))[0], slope, rtol=1e-5)
 
 
 def test_probabilities_sum_to_one(x64):

@@ -7,9 +7,8 @@ from itertools import pairwise
 from flax import nnx
 from jaxtyping import Array, Float
 
-from consilience.nn.convolutions import Upsample
+from consilience.nn.convolutions import Upsample, check_channels
 from consilience.nn.mlp import MLP
-from consilience.nn.sizes import check_positive
 
 
 class ConvDecoder(nnx.Module):
@@ -28,7 +27,7 @@ class ConvDecoder(nnx.Module):
         rngs: random streams of the parameters.
 
     Raises:
-        ValueError: `event_shape` is that of no image.
+        ValueError: `event_shape` is that of no image, or `channels` is wrong.
     """
 
     def __init__(
@@ -46,7 +45,7 @@ class ConvDecoder(nnx.Module):
                 "more axis where the likelihood asks for it, got "
                 f"{event_shape}; reshape the values, or use MLPDecoder"
             )
-        check_positive(**{f"channels[{i}]": c for i, c in enumerate(channels)})
+        check_channels(channels)
         widths = [*channels, math.prod(event_shape[2:])]
         self.start = (*_halved(event_shape[:2], len(channels)), channels[0])
         self.dense = MLP(latent_dim, hidden, math.prod(self.start), rngs=rngs)
@@ -79,7 +78,7 @@ class TextDecoder(nnx.Module):
         rngs: random streams of the parameters.
 
     Raises:
-        ValueError: `event_shape` has no axis.
+        ValueError: `event_shape` has no axis, or `channels` is wrong.
     """
 
     def __init__(
@@ -95,7 +94,7 @@ class TextDecoder(nnx.Module):
             raise ValueError(
                 "event_shape: expected that of a text, (L, V), got (); use MLPDecoder"
             )
-        check_positive(**{f"channels[{i}]": c for i, c in enumerate(channels)})
+        check_channels(channels)
         self.start = (*_halved(event_shape[:1], len(channels) - 1), channels[0])
         self.dense = MLP(latent_dim, hidden, math.prod(self.start), rngs=rngs)
         self.layers = nnx.List(

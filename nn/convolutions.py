@@ -8,10 +8,13 @@ They work on any number of spatial axes, channels last.
 
 import itertools
 import math
+from collections.abc import Sequence
 
 import jax.numpy as jnp
 from flax import nnx
 from jaxtyping import Array, Float
+
+from consilience.nn.sizes import check_positive
 
 
 class Downsample(nnx.Module):
@@ -31,17 +34,22 @@ class Downsample(nnx.Module):
 
 
 class Upsample(nnx.Module):
-    """Transposed convolution of kernel 4 and stride 2: twice the space."""
+    """Transposed convolution of kernel 4 and stride 2: twice the space.
+
+    The four (in 2-D) places of a block have kernels of their own, but one bias.
+    """
 
     def __init__(self, dims: int, channels: int, out: int, *, rngs: nnx.Rngs):
-        self.linear = nnx.Linear(2**dims * channels, 2**dims * out, rngs=rngs)
+        widths = (2**dims * channels, 2**dims * out)
+        self.linear = nnx.Linear(*widths, use_bias=False, rngs=rngs)
+        self.bias = nnx.Param(jnp.zeros(out, self.linear.param_dtype))
         self.dims = dims
 
     def __call__(self, x: Float[Array, "..."]) -> Float[Array, "..."]:
         x = _pad(x, [(1, 1)] * self.dims)
         blocks = self.linear(neighbours(x, self.dims))
         inside = (..., *[slice(1, -1)] * self.dims, slice(None))
-        return from_blocks(blocks, self.dims)[inside]
+        return from_blocks(blocks, self.dims)[inside] + self.bias[...]
 
 
 def neighbours(x: Float[Array, "..."], dims: int) -> Float[Array, "..."]:
@@ -88,3 +96,16 @@ def _pad(x: Array, space: list[tuple[int, int]]) -> Array:
 def flat_size(space: tuple[int, ...], halvings: int, channels: int) -> int:
     """Numbers that are left after some halvings of every axis."""
     return math.prod(-(-length // 2**halvings) for length in space) * channels
+
+
+def check_channels(channels: Sequence[int]) -> None:
+    """Refuse no layers, and layers without channels.
+
+    Raises:
+        ValueError: naming the layer.
+    """
+    if len(channels) == 0:
+        raise ValueError(
+            f"channels: expected at least one positive number, got {channels!r}"
+        )
+    check_positive(**{f"channels[{i}]": c for i, c in enumerate(channels)})

@@ -9,6 +9,7 @@ from flax import nnx
 from consilience.nn.convolutions import (
     Downsample,
     Upsample,
+    check_channels,
     flat_size,
     from_blocks,
     to_blocks,
@@ -56,6 +57,8 @@ def test_upsample_is_its_transpose(space, rng_key):
     order = [i + place * dims for i in range(dims) for place in (0, 1)]
     kernel = kernel.transpose(*order, -2, -1).reshape(*(4,) * dims, CHANNELS, OUT)
     flax.kernel[...] = kernel
+    assert ours.bias.shape == flax.bias.shape
+    ours.bias[...] = flax.bias[...] = jnp.arange(5.0)
     x = inputs(rng_key, space)
     np.testing.assert_allclose(ours(x), flax(x), atol=1e-5)
     assert ours(x).shape == (2, *(2 * n for n in space), OUT)
@@ -86,3 +89,15 @@ def test_flat_size():
     assert flat_size((28, 28), 4, 128) == 2 * 2 * 128
     assert flat_size((32, 32), 4, 128) == 2 * 2 * 128
     assert flat_size((5, 1), 2, 3) == 2 * 1 * 3
+
+
+@pytest.mark.parametrize(
+    ("channels", "said"),
+    [
+        ((), r"^channels: expected at least one positive number, got \(\)$"),
+        ((8, -1), r"^channels\[1\]: expected a positive integer, got -1$"),
+    ],
+)
+def test_layers_without_channels_are_refused(channels, said):
+    with pytest.raises(ValueError, match=said):
+        check_channels(channels)

@@ -104,7 +104,9 @@ def test_what_is_cut_off_is_the_rim():
         (ConvDecoder, (784,), r"event_shape: .* got \(784,\); reshape"),
         (ConvDecoder, (4, 4, 3, 2, 2), r"event_shape: .* got \(4, 4, 3, 2, 2\)"),
         (partial(ConvDecoder, channels=(8, 0)), (4, 4), r"channels\[1\]: .* got 0"),
+        (partial(ConvDecoder, channels=()), (4, 4), r"channels: .* got \(\)"),
         (TextDecoder, (), r"event_shape: expected that of a text, \(L, V\), got \(\)"),
+        (partial(TextDecoder, channels=()), (8, 3), r"channels: .* got \(\)"),
         (partial(TextDecoder, channels=(0,)), (8, 3), r"channels\[0\]: .* got 0"),
     ],
 )

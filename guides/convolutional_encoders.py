@@ -9,8 +9,8 @@ import jax.numpy as jnp
 from flax import nnx
 from jaxtyping import Array, Float, Shaped
 
-from consilience.nn.convolutions import Downsample, flat_size
-from consilience.nn.sizes import check_positive
+from consilience.guides.embedding_encoder import as_indices
+from consilience.nn.convolutions import Downsample, check_channels, flat_size
 
 
 class ConvEncoder(nnx.Module):
@@ -27,7 +27,7 @@ class ConvEncoder(nnx.Module):
         rngs: random streams of the parameters.
 
     Raises:
-        ValueError: `event_shape` is that of no image.
+        ValueError: `event_shape` is that of no image, or `channels` is wrong.
     """
 
     def __init__(
@@ -39,7 +39,7 @@ class ConvEncoder(nnx.Module):
         rngs: nnx.Rngs,
     ):
         _check_image(event_shape)
-        check_positive(**{f"channels[{i}]": c for i, c in enumerate(channels)})
+        check_channels(channels)
         widths = [math.prod(event_shape[2:]), *channels]
         self.layers = nnx.List(
             [Downsample(2, i, o, rngs=rngs) for i, o in pairwise(widths)]
@@ -59,7 +59,8 @@ class TextEncoder(nnx.Module):
 
     The first layer sees each character alone (kernel 1), the others have kernel 4 and
     stride 2; rectifiers between them, then a dense layer. Where characters are missing,
-    one-hot text has its mask as further channels, and a missing index is one-hot nothing.
+    one-hot text has its mask as further channels, and a missing index is one-hot nothing,
+    as is one that is no class.
 
     Args:
         event_shape: `(L, V)` of one-hot text, or of L points with V channels; `(L,)` of
@@ -70,7 +71,8 @@ class TextEncoder(nnx.Module):
         rngs: random streams of the parameters.
 
     Raises:
-        ValueError: `event_shape` is that of no text.
+        TypeError: called with `num_classes` and other numbers than integers.
+        ValueError: `event_shape` is that of no text, or `channels` is wrong.
     """
 
     def __init__(
@@ -83,7 +85,7 @@ class TextEncoder(nnx.Module):
         rngs: nnx.Rngs,
     ):
         _check_text(event_shape, num_classes)
-        check_positive(**{f"channels[{i}]": c for i, c in enumerate(channels)})
+        check_channels(channels)
         width = num_classes or math.prod(event_shape[1:])
         self.first = nnx.Linear(width, channels[0], rngs=rngs)
         self.layers = nnx.List(
@@ -103,6 +105,7 @@ class TextEncoder(nnx.Module):
         dtype = jnp.result_type(float)
         if self.num_classes is None:
             return x.astype(dtype).reshape(*x.shape[:2], -1)
+        x = as_indices(x, self.num_classes)
         if x.ndim == 2:
             return jax.nn.one_hot(x, self.num_classes, dtype=dtype)
         one_hot = jax.nn.one_hot(x[..., 0], self.num_classes, dtype=dtype)

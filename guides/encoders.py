@@ -15,14 +15,20 @@ from flax import nnx
 from jaxtyping import Array, Float, Shaped
 
 from consilience.guides.convolutional_encoders import ConvEncoder, TextEncoder
-from consilience.guides.embedding_encoder import EmbeddingEncoder
+from consilience.guides.embedding_encoder import (
+    EmbeddingEncoder,
+    as_indices,
+    is_masked,
+)
 from consilience.nn.mlp import MLP
+from consilience.nn.sizes import check_positive
 
 
 class MLPEncoder(nnx.Module):
     """A multi-layer perceptron on the flattened measurement.
 
-    Masks of missing entries are further inputs.
+    Masks of missing entries are further inputs. A missing index is one-hot nothing, which
+    tells as much; so is an index that is no class.
 
     Args:
         event_shape: shape of one measurement.
@@ -30,14 +36,20 @@ class MLPEncoder(nnx.Module):
         hidden: widths of the hidden layers.
         num_classes: for measurements that are indices 0..num_classes − 1, which are
             turned one-hot first; None for numbers.
+        masked: for indices: whether the last axis of two holds index and mask, as it does
+            where entries are missing. Needed if there is an axis of two: it might also be
+            two indices.
         log1p: for counts: the network sees log(1 + x), while the likelihood keeps x.
+            Negative numbers, which are no counts, become −log(1 − x).
         layer_norm: each hidden layer is normalised over its units, without parameters of
             its own (Ba et al. 2016). Thousands of inputs, genes for instance, train at
             usual learning rates then.
         rngs: random streams of the parameters.
 
     Raises:
-        ValueError: both `num_classes` and `log1p` are asked for.
+        TypeError: called with `num_classes` and other numbers than integers.
+        ValueError: both `num_classes` and `log1p` are asked for; `masked` is given for
+            numbers, or not given for indices with a last axis of two.
     """
 
     def __init__(
@@ -47,6 +59,7 @@ class MLPEncoder(nnx.Module):
         *,
         hidden: Sequence[int] = (128, 128),
         num_classes: int | None = None,
+        masked: bool | None = None,
         log1p: bool = False,
         layer_norm: bool = False,
         rngs: nnx.Rngs,
@@ -55,17 +68,35 @@ class MLPEncoder(nnx.Module):
             raise ValueError(
                 f"log1p: expected False for indices (num_classes={num_classes}), got True"
             )
-        width = math.prod(event_shape) * (num_classes or 1)
+        if num_classes is None and masked is not None:
+            raise ValueError(
+                "masked: expected None without num_classes, as masks of numbers are "
+                f"inputs like others, got {masked}"
+            )
+        width = math.prod(event_shape)
+        self.masked = num_classes is not None and is_masked(event_shape, masked)
+        if num_classes is not None:
+            check_positive(num_classes=num_classes)
+            width = width * num_classes // (2 if self.masked else 1)
         activation = _normalized_relu if layer_norm else nnx.relu
         self.net = MLP(width, hidden, num_features, activation=activation, rngs=rngs)
         self.num_classes, self.log1p = num_classes, log1p
 
     def __call__(self, x: Shaped[Array, "rows ..."]) -> Float[Array, "rows features"]:
-        if self.num_classes is not None:
-            x = jax.nn.one_hot(x, self.num_classes)
-        x = x.astype(jnp.result_type(float))
-        x = jnp.log1p(x) if self.log1p else x
+        x = self._numbers(x)
+        if self.log1p:
+            x = jnp.sign(x) * jnp.log1p(jnp.abs(x))
         return self.net(x.reshape(x.shape[0], -1))
+
+    def _numbers(self, x: Array) -> Float[Array, "rows ..."]:
+        dtype = jnp.result_type(float)
+        if self.num_classes is None:
+            return x.astype(dtype)
+        x = as_indices(x, self.num_classes)
+        if not self.masked:
+            return jax.nn.one_hot(x, self.num_classes, dtype=dtype)
+        one_hot = jax.nn.one_hot(x[..., 0], self.num_classes, dtype=dtype)
+        return one_hot * x[..., 1:].astype(dtype)
 
 
 def _normalized_relu(x: Float[Array, "*batch units"]) -> Float[Array, "*batch units"]:

@@ -15,11 +15,14 @@ import consilience as cs
 ROWS, FEATURES, CLASSES = 7, 11, 4
 EMBEDDING = partial(cs.EmbeddingEncoder, num_classes=CLASSES)
 INDICES = partial(cs.TextEncoder, num_classes=CLASSES)
+ONE_HOT = partial(cs.MLPEncoder, num_classes=CLASSES)
 
 # By name in the registry: constructor, shapes of events that it takes, what x is.
 CASES = [
     ("mlp", cs.MLPEncoder, [(), (3,), (3, 5, 2)], "floats"),
-    ("mlp", partial(cs.MLPEncoder, num_classes=CLASSES), [(), (3,), (3, 2)], "indices"),
+    ("mlp", ONE_HOT, [(), (3,), (3, 5)], "indices"),
+    ("mlp", partial(ONE_HOT, masked=True), [(2,), (3, 2)], "indices"),
+    ("mlp", partial(ONE_HOT, masked=False), [(2,), (3, 2)], "indices"),
     ("mlp", partial(cs.MLPEncoder, log1p=True), [(3,), (3, 2)], "indices"),
     ("mlp", partial(cs.MLPEncoder, layer_norm=True), [(3,)], "floats"),
     (
@@ -94,18 +97,47 @@ def test_a_mask_reaches_the_features(make, rng_key):
     assert np.any(features[0] != features[1], -1).all()
 
 
-@pytest.mark.parametrize("make", [partial(EMBEDDING, masked=True), INDICES])
+MASKED = [partial(EMBEDDING, masked=True), partial(ONE_HOT, masked=True), INDICES]
+
+
+@pytest.mark.parametrize("make", MASKED)
 def test_a_missing_index_is_nothing(make, rng_key):
-    """Whatever stands there, and it is no class of its own."""
+    """Whatever stands there, a class or none, and it is no class of its own."""
     encoder = build(make, (5, 2))
     index = jax.random.randint(rng_key, (ROWS, 5), 0, CLASSES)
     mask = jnp.ones((ROWS, 5), int).at[:, 2].set(0)
-    first, other, seen = (
+    first, other, none, seen = (
         encoder(jnp.stack([index.at[:, 2].set(value), m], -1))
-        for value, m in [(0, mask), (3, mask), (0, jnp.ones_like(mask))]
+        for value, m in [(0, mask), (3, mask), (9, mask), (0, jnp.ones_like(mask))]
     )
     np.testing.assert_array_equal(first, other)
+    np.testing.assert_array_equal(first, none)
     assert np.any(first != seen, -1).all()
+
+
+@pytest.mark.parametrize("make", [EMBEDDING, ONE_HOT, INDICES])
+def test_indices_are_integers_or_booleans(make):
+    encoder, index = build(make, (5,)), jnp.arange(ROWS * 5).reshape(ROWS, 5) % 2
+    for dtype in (bool, jnp.uint8):
+        np.testing.assert_array_equal(encoder(index.astype(dtype)), encoder(index))
+    said = r"x: expected indices, .* \(num_classes=4\), got dtype float32"
+    with pytest.raises(TypeError, match=said):
+        encoder(index.astype(jnp.float32))
+
+
+@pytest.mark.parametrize("wrong", [-1, CLASSES])
+@pytest.mark.parametrize("classes", [1, CLASSES])
+def test_what_is_no_class(wrong, classes):
+    """It has no vector, which shows, and is one-hot nothing."""
+    index = jnp.zeros((2, 5), int).at[1, 3].set(wrong)
+    features = build(partial(EMBEDDING, num_classes=classes), (5,))(index)
+    np.testing.assert_array_equal(np.isnan(features).all(-1), [False, True])
+    assert np.isfinite(features[0]).all()
+    missing = jnp.stack([index, index == 0], -1)
+    for make, settings in (cs.MLPEncoder, {"masked": True}), (cs.TextEncoder, {}):
+        make = partial(make, num_classes=classes)
+        expected = build(partial(make, **settings), (5, 2))(missing)
+        np.testing.assert_array_equal(build(make, (5,))(index), expected)
 
 
 # Each on its own
@@ -135,6 +167,18 @@ def test_logarithm_of_counts(rng_key):
     ours = build(partial(cs.MLPEncoder, log1p=True), (3,))
     plain = build(cs.MLPEncoder, (3,))
     np.testing.assert_allclose(ours(x), plain(jnp.log1p(x)), rtol=1e-5, atol=1e-6)
+
+
+def test_logarithm_is_odd(rng_key):
+    """What is no count has finite features."""
+    x = jax.random.normal(rng_key, (ROWS, 3)) * 100
+    encoder, plain = (
+        build(partial(cs.MLPEncoder, hidden=(), log1p=log1p), (3,))
+        for log1p in (True, False)
+    )
+    read = np.where(x < 0, -np.log1p(np.abs(x)), np.log1p(np.abs(x)))
+    np.testing.assert_allclose(encoder(x), plain(jnp.asarray(read)), rtol=1e-5)
+    np.testing.assert_allclose(encoder(-x), -encoder(x), rtol=1e-5)  # its bias is zero
 
 
 def test_normalised_layers_know_no_scale(rng_key):
@@ -199,10 +243,21 @@ REFUSED = [
     (cs.ConvEncoder, (), r"event_shape: .* got \(\)"),
     (cs.ConvEncoder, (4, 4, 3, 3), r"event_shape: .* got \(4, 4, 3, 3\)"),
     (partial(cs.ConvEncoder, channels=(8, 0)), (4, 4), r"channels\[1\]: .* got 0"),
+    (partial(cs.ConvEncoder, channels=()), (4, 4), r"channels: .* got \(\)"),
+    (partial(cs.TextEncoder, channels=()), (8, 3), r"channels: .* got \(\)"),
+    (partial(cs.TextEncoder, channels=(8, 0)), (8, 3), r"channels\[1\]: .* got 0"),
     (cs.TextEncoder, (8,), r"expected \(L, V\), .* got \(8,\); pass num_classes=V"),
     (cs.TextEncoder, (8, 5, 3), r"event_shape: .* got \(8, 5, 3\)"),
     (INDICES, (8, 5), r"expected \(L,\), .* got \(8, 5\); pass no num_classes"),
     (EMBEDDING, (3, 2), r"masked: expected True or False .* \(3, 2\)"),
+    (ONE_HOT, (3, 2), r"masked: expected True or False .* \(3, 2\)"),
+    (partial(ONE_HOT, masked=True), (3,), r"masked: expected False .* \(3,\)"),
+    (
+        partial(cs.MLPEncoder, masked=True),
+        (3, 2),
+        "masked: expected None without num_classes, .* got True",
+    ),
+    (partial(cs.MLPEncoder, num_classes=0), (3,), "num_classes: .* got 0"),
     (partial(EMBEDDING, masked=True), (3,), r"masked: expected False .* \(3,\)"),
     (partial(cs.EmbeddingEncoder, num_classes=0), (3,), "num_classes: .* got 0"),
     (partial(EMBEDDING, width=0), (3,), "width: .* got 0"),

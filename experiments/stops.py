@@ -33,6 +33,8 @@ def train_with_stops(
         stops: numbers of steps, increasing.
         batch_size: rows a step.
     """
+    if list(stops) != sorted(set(stops)):
+        raise ValueError(f"steps: expected increasing numbers, got {list(stops)}")
     data, size = data.bare(), min(batch_size, data.size)
     key_init, key_rows = jax.random.split(rng_key)
     state = jax.jit(svi.init)(key_init, data.batch(jnp.arange(size)))
@@ -40,7 +42,7 @@ def train_with_stops(
     for done in range(chunk, stops[-1] + 1, chunk):
         state = _advance(svi, state, data, key_rows, done - chunk, chunk, size)
         if done in stops:
-            yield done, svi.get_params(state)
+            yield done, jax.tree.map(jnp.copy, svi.get_params(state))
 
 
 @partial(jax.jit, static_argnames=("svi", "steps", "size"), donate_argnames="state")

@@ -8,6 +8,7 @@ from consilience.guides.embedding_encoder import EmbeddingEncoder
 from consilience.guides.encoders import ENCODERS, MLPEncoder, PassThroughEncoder
 from consilience.guides.equivariant import (
     EQUIVARIANT_AGGREGATIONS,
+    EquivariantAggregation,
     EquivariantProductOfExperts,
     EquivariantSelfAttention,
     EquivariantSumPooling,
@@ -16,12 +17,15 @@ from consilience.guides.experts import MixtureOfExperts, ProductOfExperts
 from consilience.guides.heads import (
     HEADS,
     CholeskyHead,
+    Head,
     LaplaceHead,
     MixtureHead,
     NormalHead,
 )
 from consilience.guides.mixture import ReparameterizedMixture
+from consilience.guides.mixture_prior import MixturePriorProductOfExperts
 from consilience.guides.mopoe import MixtureOfProductsOfExperts
+from consilience.guides.roles import Aggregation
 from consilience.guides.self_attention import SelfAttention
 from consilience.guides.shared_private import shared_private_guide
 from consilience.guides.sum_pooling import SumPooling
@@ -31,18 +35,22 @@ __all__ = [
     "ENCODERS",
     "EQUIVARIANT_AGGREGATIONS",
     "HEADS",
+    "Aggregation",
     "CholeskyHead",
     "ConvEncoder",
     "CorrectedProductOfExperts",
     "EmbeddingEncoder",
+    "EquivariantAggregation",
     "EquivariantProductOfExperts",
     "EquivariantSelfAttention",
     "EquivariantSumPooling",
+    "Head",
     "LaplaceHead",
     "MLPEncoder",
     "MixtureHead",
     "MixtureOfExperts",
     "MixtureOfProductsOfExperts",
+    "MixturePriorProductOfExperts",
     "NormalHead",
     "PassThroughEncoder",
     "ProductOfExperts",

@@ -1,5 +1,6 @@
 """The amortised guide: encoders, an aggregation over any subset, a distribution."""
 
+import functools
 from collections.abc import Callable, Mapping
 
 import jax.numpy as jnp
@@ -9,6 +10,8 @@ from jaxtyping import Array, Bool, Float
 
 from consilience.datasets.data import MultimodalData
 from consilience.guides.encoders import MLPEncoder
+from consilience.guides.equivariant import EquivariantAggregation
+from consilience.guides.roles import Aggregation
 from consilience.guides.sum_pooling import SumPooling
 from consilience.nn.each import Call, apply_each
 from consilience.nn.lazy import module
@@ -41,7 +44,7 @@ def amortized_guide(
     Raises:
         TypeError: an encoder or the aggregation is not a constructor.
     """
-    check_constructors(encoders, aggregation)
+    check_constructors(encoders, aggregation, equivariant=False)
     encoder_of = per_modality("encoders", encoders)
     check_positive(latent_dim=latent_dim, num_features=num_features)
 
@@ -53,19 +56,27 @@ def amortized_guide(
         embedded = numpyro.deterministic("features", pooling.embed(h))
         subset = data.subset(subset)
         parameters = pooling.pool(embedded, subset)
-        if hasattr(pooling, "attention_weights"):
-            weights = pooling.attention_weights(embedded, subset)
-            numpyro.deterministic("attention", weights)
+        register_attention(pooling, embedded, subset)
         with data.plate():
             numpyro.sample("z", pooling.distribution(parameters))
 
     return guide
 
 
+def register_attention(pooling, embedded, subset) -> None:
+    """Make attention weights readable, if there are any."""
+    weights = getattr(pooling, "attention_weights", None)
+    weights = weights and weights(embedded, subset)
+    if weights is not None:
+        numpyro.deterministic("attention", weights)
+
+
 def check_constructors(
-    encoders: Callable | Mapping[str, Callable], aggregation: Callable
+    encoders: Callable | Mapping[str, Callable],
+    aggregation: Callable,
+    equivariant: bool,
 ) -> None:
-    """Refuse built modules, and an aggregation that cannot be called.
+    """Refuse built modules, and an aggregation that cannot be called or is of another role.
 
     Raises:
         TypeError: naming the argument.
@@ -75,6 +86,17 @@ def check_constructors(
     _refuse_built("aggregation", aggregation)
     if not callable(aggregation):
         raise TypeError(f"aggregation: expected a constructor, got {aggregation!r}")
+    made = aggregation
+    while isinstance(made, functools.partial):
+        made = made.func
+    ours = isinstance(made, type) and issubclass(made, Aggregation)
+    if ours and issubclass(made, EquivariantAggregation) != equivariant:
+        registry = "EQUIVARIANT_AGGREGATIONS" if equivariant else "AGGREGATIONS"
+        raise TypeError(
+            f"aggregation: expected one of {registry}, got {made.__name__}; private latents "
+            "need shared_private_guide and an equivariant aggregation, which takes z's "
+            "own as `shared`"
+        )
 
 
 def _refuse_built(argument: str, given: object) -> None:

@@ -18,7 +18,7 @@ from consilience.guides.heads import CALM, NormalHead
 from consilience.guides.roles import Aggregation, only, sum_over
 from consilience.guides.self_attention import SelfAttention
 from consilience.guides.sum_pooling import SumPooling
-from consilience.nn.attention import TransformerBlock
+from consilience.nn.attention import TransformerBlock, block_settings
 from consilience.nn.mlp import MLP, dense
 from consilience.nn.sizes import check_positive
 
@@ -53,6 +53,12 @@ class EquivariantAggregation(Aggregation):
     ) -> PyTree[Float[Array, "rows ..."]]:
         """Parameters of q(z | x_S)."""
         return self.shared.pool(embedded["shared"], subset)
+
+    def attention_weights(
+        self, embedded: Embedded, subset: Bool[Array, "rows modalities"]
+    ) -> Float[Array, "rows layers heads modalities modalities"] | None:
+        """Those of the aggregation for z."""
+        return self.shared.attention_weights(embedded["shared"], subset)
 
     def distribution(
         self, parameters: PyTree[Float[Array, "rows ..."]]
@@ -103,6 +109,7 @@ class EquivariantSumPooling(EquivariantAggregation):
         private_dim: W.
         width: of what χ₀, χ₁, χ₂ give.
         hidden: hidden layers of them and of ρ.
+        network: constructor of them and of ρ.
         shared: constructor of the aggregation for z.
         rngs: random streams of the parameters.
     """
@@ -115,15 +122,16 @@ class EquivariantSumPooling(EquivariantAggregation):
         *,
         width: int = 128,
         hidden: Sequence[int] = (128,),
+        network: Callable = MLP,
         shared: Callable[..., Aggregation] = SumPooling,
         rngs: nnx.Rngs,
     ):
         self.shared = shared(num_features, latent_dim, rngs=rngs)
-        self.chi_0 = MLP(num_features, hidden, width, rngs=rngs)
-        self.chi_1 = MLP(latent_dim, hidden, width, rngs=rngs)
-        self.chi_2 = MLP(num_features, hidden, width, rngs=rngs)
+        self.chi_0 = network(num_features, hidden, width, rngs=rngs)
+        self.chi_1 = network(latent_dim, hidden, width, rngs=rngs)
+        self.chi_2 = network(num_features, hidden, width, rngs=rngs)
         outputs = self.head.num_parameters(private_dim)
-        self.rho = MLP(width, hidden, outputs, final_scale=CALM, rngs=rngs)
+        self.rho = network(width, hidden, outputs, final_scale=CALM, rngs=rngs)
 
     def embed(self, h: Float[Array, "rows modalities features"]) -> Embedded:
         """What z's aggregation embeds, χ₀(h_s) and χ₂(h_s)."""
@@ -149,8 +157,11 @@ class EquivariantSelfAttention(EquivariantAggregation):
         private_dim: W.
         width: of χ₁, χ₂ and the blocks.
         hidden: hidden layers of χ₁ and χ₂; the first is FFN's hidden width, too.
+        network: constructor of χ₁ and χ₂.
         num_layers: blocks.
         num_heads: heads of each block, a divisor of `width`.
+        norm: "layer" or "set".
+        pre_norm: normalise before attention and FFN, or else after.
         shared: constructor of the aggregation for z.
         rngs: random streams of the parameters.
     """
@@ -163,16 +174,19 @@ class EquivariantSelfAttention(EquivariantAggregation):
         *,
         width: int = 128,
         hidden: Sequence[int] = (128,),
+        network: Callable = MLP,
         num_layers: int = 1,
         num_heads: int = 4,
+        norm: str = "layer",
+        pre_norm: bool = True,
         shared: Callable[..., Aggregation] = SelfAttention,
         rngs: nnx.Rngs,
     ):
-        check_positive(width=width, num_layers=num_layers, num_heads=num_heads)
+        check_positive(num_layers=num_layers)
         self.shared = shared(num_features, latent_dim, rngs=rngs)
-        self.chi_1 = MLP(latent_dim, hidden, width, rngs=rngs)
-        self.chi_2 = MLP(num_features, hidden, width, rngs=rngs)
-        block = (width, num_heads, (*hidden, width)[0])
+        self.chi_1 = network(latent_dim, hidden, width, rngs=rngs)
+        self.chi_2 = network(num_features, hidden, width, rngs=rngs)
+        block = block_settings(width, num_heads, hidden, norm, pre_norm)
         self.blocks = nnx.List(
             [TransformerBlock(*block, rngs=rngs) for _ in range(num_layers)]
         )

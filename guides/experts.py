@@ -8,7 +8,14 @@ import numpyro.distributions as dist
 from flax import nnx
 from jaxtyping import Array, Bool, Float
 
-from consilience.guides.heads import CALM, LaplaceHead, NormalHead, mixture
+from consilience.guides.heads import (
+    CALM,
+    Head,
+    LocationScaleHead,
+    NormalHead,
+    check_head,
+    mixture,
+)
 from consilience.guides.roles import Aggregation, only
 from consilience.nn.mlp import dense
 
@@ -160,12 +167,13 @@ class MixtureOfExperts(Aggregation):
         num_features: int,
         latent_dim: int,
         *,
-        head: NormalHead | LaplaceHead = NormalHead(),  # noqa: B008 (frozen)
+        head: Head = NormalHead(),  # noqa: B008 (frozen)
         rngs: nnx.Rngs,
     ):
+        check_head(head, LocationScaleHead)
         outputs = head.num_parameters(latent_dim)
         self.expert = dense(num_features, outputs, CALM, rngs=rngs)
-        self.head = head
+        self.expert_head = head
 
     def embed(
         self, h: Float[Array, "rows modalities features"]
@@ -179,12 +187,12 @@ class MixtureOfExperts(Aggregation):
         subset: Bool[Array, "rows modalities"],
     ) -> tuple[Array, Array, Array]:
         """Log-weights, means and scales of the mixture; absent experts have weight 0."""
-        loc, scale = self.head.loc_scale(only(embedded, subset))
+        loc, scale = self.expert_head.loc_scale(only(embedded, subset))
         scale = jnp.where(subset[..., None], scale, 1.0)
         return uniform_over(subset, loc.dtype), loc, scale
 
     def distribution(self, parameters: tuple[Array, Array, Array]) -> dist.Distribution:
-        return mixture(self.head, *parameters)
+        return mixture(self.expert_head, *parameters)
 
 
 def uniform_over(

@@ -31,6 +31,23 @@ class Head(Protocol):
         ...
 
 
+def check_head(head: object, kind: type = object) -> None:
+    """Refuse what is no built head, or a head of another kind.
+
+    Raises:
+        TypeError: naming the argument.
+    """
+    built = isinstance(head, Head) and not isinstance(head, type)
+    if not built or not isinstance(head, kind):
+        wanted = (
+            "NormalHead() or LaplaceHead()" if kind is not object else "NormalHead()"
+        )
+        raise TypeError(
+            f"head: expected an instance such as {wanted}, got {head!r}; HEADS holds "
+            "their constructors"
+        )
+
+
 @dataclasses.dataclass(frozen=True)
 class _ScaleHead:
     """What heads with a floor of their scale have in common.
@@ -52,7 +69,7 @@ class _ScaleHead:
         return self.min_scale + jnp.exp(raw)
 
 
-class _LocationScaleHead(_ScaleHead):
+class LocationScaleHead(_ScaleHead):
     """Independent dimensions of one family: ϑ → (μ, σ), σ = min_scale + exp(log σ)."""
 
     family: type[dist.Distribution]
@@ -70,7 +87,7 @@ class _LocationScaleHead(_ScaleHead):
         return self.family(*self.loc_scale(parameters)).to_event(1)
 
 
-class NormalHead(_LocationScaleHead):
+class NormalHead(LocationScaleHead):
     """Normal with independent dimensions, N(μ, diag σ²).
 
     Attributes:
@@ -81,7 +98,7 @@ class NormalHead(_LocationScaleHead):
     family = dist.Normal
 
 
-class LaplaceHead(_LocationScaleHead):
+class LaplaceHead(LocationScaleHead):
     """Laplace with independent dimensions; the standard deviation is √2 σ.
 
     Attributes:
@@ -132,7 +149,7 @@ class MixtureHead:
 
     def __post_init__(self):
         check_positive(num_components=self.num_components)
-        if not isinstance(self.component, _LocationScaleHead):
+        if not isinstance(self.component, LocationScaleHead):
             raise TypeError(
                 "component: expected NormalHead() or LaplaceHead(), got "
                 f"{self.component!r}"

@@ -26,6 +26,11 @@ class MixtureOfProductsOfExperts(Aggregation):
     2^|S| − 1 components, each with the prior expert (Sutter et al. 2021; Hirt et al.
     2024, section 3.1). The empty subset gives N(0, I).
 
+    **The cost doubles with each modality**, and that of a bound, which draws every component
+    once and weighs each under all, quadruples: at 128 rows and D = 8 a step takes 0.2 GB
+    with 6 modalities, 3 GB with 8 and 12 GB with 9. Beyond, use `max_components`, or the
+    estimator `STL(stratified=False)`, which draws once and took .07 GB with 9.
+
     With `max_components` each row draws that many of its subsets, uniformly and with
     replacement, afresh whenever the guide is called: the density is then an unbiased
     estimate of the full mixture's. Its *logarithm* is not: the KL of such a random

@@ -37,6 +37,14 @@ class Aggregation(nnx.Module):
     ) -> dist.Distribution:
         """q(z | x_S), batch `[N]`, event `[D]`."""
 
+    def attention_weights(
+        self,
+        embedded: PyTree[Float[Array, "rows modalities ..."]],
+        subset: Bool[Array, "rows modalities"],
+    ) -> Float[Array, "rows layers heads modalities modalities"] | None:
+        """How much each modality attends to each; None where nothing attends."""
+        return None
+
 
 def only(
     embedded: Float[Array, "rows modalities embedded"],

@@ -1,6 +1,6 @@
 """Self-attention between the modalities of a subset (Set Transformer)."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import final
 
 import jax.numpy as jnp
@@ -8,9 +8,9 @@ import numpyro.distributions as dist
 from flax import nnx
 from jaxtyping import Array, Bool, Float
 
-from consilience.guides.heads import CALM, Head, NormalHead
+from consilience.guides.heads import CALM, Head, NormalHead, check_head
 from consilience.guides.roles import Aggregation, only, sum_over
-from consilience.nn.attention import NORMS, TransformerBlock
+from consilience.nn.attention import TransformerBlock, block_settings
 from consilience.nn.mlp import MLP
 from consilience.nn.sizes import check_positive
 
@@ -27,11 +27,13 @@ class SelfAttention(Aggregation):
         latent_dim: D.
         width: of χ's output and of the blocks.
         hidden: hidden layers of χ and ρ; the first is FFN's hidden width, too.
+        network: constructor of χ and ρ; the paper's is
+            `partial(MLP, activation=nnx.leaky_relu)`.
         num_layers: blocks.
         num_heads: heads of each block, a divisor of `width`.
         norm: "layer", or "set" for statistics over present elements and features.
         pre_norm: normalise before attention and FFN, or else after.
-        head: turns ϑ into a distribution, as in `HEADS`.
+        head: turns ϑ into a distribution: an instance of one of `HEADS`.
         rngs: random streams of the parameters.
 
     Raises:
@@ -46,6 +48,7 @@ class SelfAttention(Aggregation):
         *,
         width: int = 128,
         hidden: Sequence[int] = (128,),
+        network: Callable = MLP,
         num_layers: int = 1,
         num_heads: int = 4,
         norm: str = "layer",
@@ -53,16 +56,15 @@ class SelfAttention(Aggregation):
         head: Head = NormalHead(),  # noqa: B008 (frozen)
         rngs: nnx.Rngs,
     ):
-        check_positive(width=width, num_layers=num_layers, num_heads=num_heads)
-        if norm not in NORMS:
-            raise ValueError(f"norm: expected one of {', '.join(NORMS)}, got {norm!r}")
-        block = (width, num_heads, (*hidden, width)[0], NORMS[norm], pre_norm)
-        self.chi = MLP(num_features, hidden, width, rngs=rngs)
+        check_head(head)
+        check_positive(num_layers=num_layers)
+        block = block_settings(width, num_heads, hidden, norm, pre_norm)
+        self.chi = network(num_features, hidden, width, rngs=rngs)
         self.blocks = nnx.List(
             [TransformerBlock(*block, rngs=rngs) for _ in range(num_layers)]
         )
         out = head.num_parameters(latent_dim)
-        self.rho = MLP(width, hidden, out, final_scale=CALM, rngs=rngs)
+        self.rho = network(width, hidden, out, final_scale=CALM, rngs=rngs)
         self.head = head
 
     def embed(

@@ -8,11 +8,23 @@ import numpyro.distributions as dist
 from jaxtyping import Array, Bool
 
 from consilience.datasets.data import MultimodalData
-from consilience.guides.amortized import Guide, check_constructors, encode
+from consilience.guides.amortized import (
+    Guide,
+    check_constructors,
+    encode,
+    register_attention,
+)
 from consilience.guides.encoders import MLPEncoder
 from consilience.guides.equivariant import EquivariantSumPooling
 from consilience.nn.lazy import module
-from consilience.nn.sizes import check_positive, check_private_dim, used_dimensions
+from consilience.nn.private import (
+    PrivatePrior,
+    check_private_dim,
+    private_law,
+    standard_private,
+    used_dimensions,
+)
+from consilience.nn.sizes import check_positive
 from consilience.nn.spec import per_modality
 
 
@@ -22,13 +34,17 @@ def shared_private_guide(
     encoders: Callable | Mapping[str, Callable] = MLPEncoder,
     aggregation: Callable = EquivariantSumPooling,
     num_features: int = 128,
-    private_prior: Callable | None = None,
+    private_prior: PrivatePrior = standard_private,
 ) -> Guide:
     """q(z | x_S) Π_{s∈S} q(w_s | z, x_S) Π_{s∉S} p(w_s | z) for any subset S.
 
     An absent private latent gets its prior, as it has in the exact posterior (Hirt et
-    al. 2024, equation 10); so do dimensions that a modality has too many. Guides must
-    not be invariant here: that would let x_t speak of w_s even given z.
+    al. 2024, equation 10); so do dimensions that a modality has too many.
+
+    In the exact posterior w_s depends on z and x_s only. `EquivariantProductOfExperts`
+    keeps x_t out for certain, but does not look at z; the other two look at everything
+    and have to learn it. All three treat the modalities alike: permuting them permutes
+    the private laws, which an invariant aggregation of one long latent does not.
 
     Args:
         latent_dim: D, the width of "z".
@@ -37,7 +53,7 @@ def shared_private_guide(
             as in `ENCODERS`.
         aggregation: constructor of the pooling, as in `EQUIVARIANT_AGGREGATIONS`.
         num_features: F, the width of h_s.
-        private_prior: p(w | z) of the model, the same object; None means N(0, I).
+        private_prior: p(w | z), the same object as the model's.
 
     Returns:
         `guide(data, subset=None)`: samples "z" `[N, D]` and "w" `[N, M, W]`.
@@ -46,7 +62,7 @@ def shared_private_guide(
         TypeError: an encoder or the aggregation is not a constructor.
         ValueError: a size is not positive, or modalities are not those of the data.
     """
-    check_constructors(encoders, aggregation)
+    check_constructors(encoders, aggregation, equivariant=True)
     encoder_of = per_modality("encoders", encoders)
     check_positive(latent_dim=latent_dim, num_features=num_features)
     check_private_dim(private_dim)
@@ -60,13 +76,12 @@ def shared_private_guide(
         pooling = module("aggregation", aggregation, *sizes)
         h = encode(data, encoder_of, num_features)
         embedded = numpyro.deterministic("features", pooling.embed(h))
+        register_attention(pooling, embedded, subset)
         parameters = pooling.pool(embedded, subset)
         with data.plate():
             z = numpyro.sample("z", pooling.distribution(parameters))
-            prior = (0.0, 1.0)
-            if private_prior is not None:
-                p_w = private_prior(z, data.names, used.shape[-1])
-                prior = (p_w.loc, p_w.scale)
+            p_w = private_law(private_prior, z, data.names, used.shape[-1])
+            prior = (p_w.loc, p_w.scale)
             own = pooling.private(embedded, z, subset)
             counts = subset[..., None] & used
             loc, scale = (

@@ -7,7 +7,7 @@ import numpyro.distributions as dist
 from flax import nnx
 from jaxtyping import Array, Bool, Float
 
-from consilience.guides.heads import CALM, Head, NormalHead
+from consilience.guides.heads import CALM, Head, NormalHead, check_head
 from consilience.guides.roles import Aggregation, sum_over
 from consilience.nn.mlp import MLP
 
@@ -23,7 +23,7 @@ class SumPooling(Aggregation):
         hidden: hidden layers of χ and of ρ.
         network: constructor of χ and ρ: `MLP`, or `ResidualMLP` for pre-activation
             residual blocks.
-        head: turns ϑ into a distribution, as in `HEADS`.
+        head: turns ϑ into a distribution: an instance of one of `HEADS`.
         rngs: random streams of the parameters.
     """
 
@@ -38,6 +38,7 @@ class SumPooling(Aggregation):
         head: Head = NormalHead(),  # noqa: B008 (frozen)
         rngs: nnx.Rngs,
     ):
+        check_head(head)
         out = head.num_parameters(latent_dim)
         self.chi = network(num_features, hidden, width, rngs=rngs)
         self.rho = network(width, hidden, out, final_scale=CALM, rngs=rngs)

@@ -3,7 +3,13 @@
 from consilience.inference.attention import attention_weights
 from consilience.inference.datatree import to_datatree
 from consilience.inference.elbo import MultimodalELBO
-from consilience.inference.estimators import ESTIMATORS, STL, AnalyticKL, Pathwise
+from consilience.inference.estimators import (
+    ESTIMATORS,
+    STL,
+    AnalyticKL,
+    Estimator,
+    Pathwise,
+)
 from consilience.inference.fitted import Fitted, History
 from consilience.inference.likelihood import LogLikelihood, log_likelihood
 from consilience.inference.masked import BOUNDS, MaskedELBO
@@ -25,6 +31,7 @@ __all__ = [
     "STL",
     "SUBSETS",
     "AnalyticKL",
+    "Estimator",
     "Fitted",
     "Fixed",
     "Hierarchical",

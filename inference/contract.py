@@ -53,6 +53,7 @@ def inspect(
         }
         model_trace = run(model, params, key, latents, data)
         _check_model(model_trace, guide_trace, sites, data)
+        _check_private_prior(model_trace, guide_trace)
         found.append(sites)
 
     jax.eval_shape(abstract, jax.random.key(0))
@@ -133,6 +134,20 @@ def _check_model(
             raise ValueError(
                 f"model: observed site {name!r}: expected it inside `with data.plate():`"
             )
+
+
+def _check_private_prior(model_trace: dict, guide_trace: dict) -> None:
+    """A learned private prior must reach the guide, which gives it to absent latents."""
+    ours, theirs = (
+        {name for name in trace if name.startswith("private_prior")}
+        for trace in (model_trace, guide_trace)
+    )
+    if ours != theirs:
+        raise ValueError(
+            "private_prior: expected the same in model and guide, got the parameters "
+            f"{', '.join(sorted(ours)) or 'none'} in the model and "
+            f"{', '.join(sorted(theirs)) or 'none'} in the guide"
+        )
 
 
 def _check_shape(program: str, name: str, site: dict, data: MultimodalData) -> None:

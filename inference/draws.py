@@ -50,6 +50,7 @@ def sampler(rng_key, guide, params, data, subset) -> Callable[..., Draw]:
     Features are computed here, once for all draws.
     """
     first = programs.run(guide, params, rng_key, {}, data, subset)
+    programs.require_params("guide", first, params)
     sites = programs.sites_of(programs.latent_sites(first))
     given = programs.with_features(programs.features(first))
 
@@ -74,6 +75,7 @@ def weigher(rng_key, model, guide, params, data, subset) -> Callable[..., Weighe
         key_guide, key_model = jax.random.split(key)
         draw = sample(key_guide, shared)
         trace = programs.run(model, params, key_model, draw.latents, data)
+        programs.require_params("model", trace, params)
         log_x = [trace[n]["fn"].log_prob(trace[n]["value"]) for n in data.names]
         log_x = jnp.where(data.present, jnp.stack(log_x, -1), 0.0)
         log_z = sum(trace[n]["fn"].log_prob(draw.latents[n]) for n in draw.local)

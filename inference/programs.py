@@ -16,9 +16,11 @@ from jax import lax
 from numpyro import handlers
 
 from consilience.datasets.data import MultimodalData
+from consilience.guides.mixture import ReparameterizedMixture
 
 FEATURES = "features"
 PLATE = "data"
+PRIORS = ("prior", "private_prior")
 
 
 class Sites(NamedTuple):
@@ -73,6 +75,19 @@ def run(program: Callable, params: dict, rng_key, given: dict, data, *subset) ->
 def stop(tree):
     """stop_gradient on every leaf; distributions are trees as well."""
     return jax.tree.map(lax.stop_gradient, tree)
+
+
+def stop_variational(params: dict) -> dict:
+    """stop_gradient on all but the parameters of priors, which are the model's own.
+
+    Those are the sites whose names begin with "prior" or "private_prior". A guide gives
+    absent private latents their prior: stopped there and live in the model, its score
+    would be left over as noise.
+    """
+    return {
+        name: value if name.startswith(PRIORS) else stop(value)
+        for name, value in params.items()
+    }
 
 
 def at(tree, index):
@@ -154,6 +169,8 @@ def is_mixture(fn: dist.Distribution) -> bool:
 
 def component_draws(rng_key, fn: dist.MixtureSameFamily) -> tuple[jax.Array, jax.Array]:
     """One draw of each component `[K, N, ...]`, and the log-weights `[K, N]`."""
+    if isinstance(fn, ReparameterizedMixture):
+        return fn.component_draws(rng_key)
     axis = -1 - len(fn.event_shape)
     values = jnp.moveaxis(fn.component_distribution.rsample(rng_key), axis, 0)
     log_weights = jax.nn.log_softmax(fn.mixing_distribution.logits)
@@ -184,6 +201,21 @@ def later_fns(
     key = jax.random.key(0)  # every random site is substituted
     trace = run(guide, params, key, given, data, subset)
     return {name: trace[name]["fn"] for name in sites.later}
+
+
+def require_params(program: str, trace: dict, params: dict) -> None:
+    """Refuse parameters that lack a site: it would be drawn anew, at random.
+
+    Raises:
+        ValueError: naming the sites.
+    """
+    sites = (name for name, site in trace.items() if site["type"] == "param")
+    missing = [name for name in sites if name not in params]
+    if missing:
+        raise ValueError(
+            f"params: expected the sites of the {program}, got none for "
+            f"{', '.join(missing)}; are these parameters of other modalities?"
+        )
 
 
 def latent_sites(trace: dict) -> dict:

@@ -131,10 +131,13 @@ class _Particle:
     def _later(self, subset, latents: dict) -> tuple[dict, dict]:
         """The guide's later sites, as they are and with parameters stopped."""
         live = (self.params, self.draw.features)
+        held = (
+            programs.stop_variational(self.params),
+            programs.stop(self.draw.features),
+        )
         fixed = (self.data, subset, latents, self.draw.shared, self.sites)
         return tuple(
-            programs.later_fns(self.guide, *given, *fixed)
-            for given in (live, programs.stop(live))
+            programs.later_fns(self.guide, *given, *fixed) for given in (live, held)
         )
 
     def _kl_root(self, root, fns, others, latents):
@@ -161,6 +164,6 @@ def average(
 
     def mean(x):
         weights = jnp.exp(log_weights).reshape(*log_weights.shape, *[1] * (x.ndim - 2))
-        return jnp.where(weights > 0, weights * x, 0.0).sum(0)
+        return (weights * jnp.where(weights > 0, x, 0.0)).sum(0)
 
     return jax.tree.map(mean, terms)

@@ -13,7 +13,7 @@ the answer, and no exponential of a mean is needed for the negative binomial.
 The Poisson distribution does need one. Above a log-mean of 60, far beyond any count, its
 log-probability goes on along the tangent, k (η − 60) − e⁶⁰ (1 + η − 60) where it were
 k η − e^η: a decoder that has gone astray gets a finite gradient that leads back, while
-sums over entries and squares of them stay far from where numbers end.
+sums over entries stay far from where numbers end.
 """
 
 import math

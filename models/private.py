@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 import jax.numpy as jnp
 import numpyro
 import numpyro.distributions as dist
-from jaxtyping import Array, Bool, Float
+from jaxtyping import Array, Bool
 
 from consilience.datasets.data import MultimodalData
 from consilience.models.decoders import MLPDecoder
@@ -13,18 +13,14 @@ from consilience.models.likelihoods import Likelihood
 from consilience.models.multimodal import Model, decoded
 from consilience.models.priors import Prior
 from consilience.nn.lazy import module
-from consilience.nn.mlp import MLP
-from consilience.nn.sizes import check_private_dim, used_dimensions
-
-PrivatePrior = Callable[[Array, Sequence[str], int], dist.Distribution]
-
-
-def standard_private(
-    z: Float[Array, "rows latent"], names: Sequence[str], width: int
-) -> dist.Distribution:
-    """p(w_s | z) = N(0, I), batch `[N, M, W]`."""
-    shape = (*z.shape[:-1], len(names), width)
-    return dist.Normal(jnp.zeros(shape, z.dtype), jnp.ones(shape, z.dtype))
+from consilience.nn.mlp import MLP, check_widths
+from consilience.nn.private import (
+    PrivatePrior,
+    check_private_dim,
+    private_law,
+    standard_private,
+    used_dimensions,
+)
 
 
 def learned_private(
@@ -37,7 +33,13 @@ def learned_private(
     Args:
         hidden: hidden layers of the network from z to all means and log-scales.
         min_scale: floor of the standard deviation.
+
+    Raises:
+        ValueError: a size or `min_scale` is not positive.
     """
+    check_widths(1, hidden)
+    if not min_scale > 0:
+        raise ValueError(f"min_scale: expected a positive number, got {min_scale}")
 
     def private_prior(z, names, width) -> dist.Distribution:
         outputs = 2 * len(names) * width
@@ -76,7 +78,8 @@ def shared_private_model(
         decoders: constructor of the networks from (z, w_s), for all modalities or by
             name, as in `DECODERS`.
         private_prior: p(w | z) as a function of z, the names and W that returns a Normal
-            with batch `[N, M, W]`, as in `PRIVATE_PRIORS`.
+            with batch `[N, M, W]`, as in `PRIVATE_PRIORS`. Begin the names of parameters
+            of your own with "private_prior": bounds then know them for the model's.
 
     Returns:
         `model(data, subset=None)` with sites "z" `[N, D]` and "w" `[N, M, W]`, and one
@@ -95,7 +98,7 @@ def shared_private_model(
         used = used_dimensions(private_dim, data.names)
         with data.plate():
             z = numpyro.sample("z", p_z)
-            p_w = private_prior(z, data.names, used.shape[-1])
+            p_w = private_law(private_prior, z, data.names, used.shape[-1])
             w = numpyro.sample("w", p_w.to_event(2))
             own = jnp.where(used, w, 0.0)
             latents = [

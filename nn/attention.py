@@ -1,12 +1,13 @@
 """Transformer blocks over the present elements of a set."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import jax.numpy as jnp
 from flax import nnx
 from jaxtyping import Array, Bool, Float
 
 from consilience.nn.mlp import MLP
+from consilience.nn.sizes import check_positive
 
 Elements = Float[Array, "rows elements width"]
 Present = Bool[Array, "rows elements"]
@@ -77,6 +78,20 @@ def softmax_over(
     odds = jnp.where(present, odds, 0.0)
     total = odds.sum(-1, keepdims=True)
     return odds / jnp.where(total > 0, total, 1.0)
+
+
+def block_settings(
+    width: int, num_heads: int, hidden: Sequence[int], norm: str, pre_norm: bool
+) -> tuple:
+    """Arguments of `TransformerBlock`; FFN is as wide as the first of `hidden`.
+
+    Raises:
+        ValueError: unknown `norm`, or a size that is not positive.
+    """
+    check_positive(width=width, num_heads=num_heads)
+    if norm not in NORMS:
+        raise ValueError(f"norm: expected one of {', '.join(NORMS)}, got {norm!r}")
+    return width, num_heads, (*hidden, width)[0], NORMS[norm], pre_norm
 
 
 class TransformerBlock(nnx.Module):

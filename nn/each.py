@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array
 
-from consilience.nn.lazy import bank, module
+from consilience.nn.lazy import module, values_of, with_values
 
 STACK_FROM = 8
 
@@ -31,10 +31,10 @@ class Call(NamedTuple):
 def apply_each(kind: str, calls: Sequence[Call]) -> list[Array]:
     """Each network's output, in order.
 
-    Parameters are one site a modality, `f"{kind}.{name}$params"`. Where 8 or more modalities
-    share constructor and shapes, their parameters are stacked along a first axis, in order,
-    in one site, `f"{kind}.{first}..{last}$params"`, and applied together: a program of 64
-    modalities then compiles as fast as one of a few.
+    Parameters are one site a modality, `f"{kind}.{name}$params"`, whatever its company.
+    Where 8 or more modalities share constructor and shapes, their networks are computed
+    together, with parameters stacked along a first axis: a program of 64 modalities then
+    compiles almost as fast as one of a few.
     """
     outputs: dict[str, Array] = {}
     for group in _of_one_shape(calls):
@@ -55,11 +55,15 @@ def _of_one_shape(calls: Sequence[Call]) -> list[list[Call]]:
 
 
 def _together(kind: str, group: list[Call]) -> dict[str, Array]:
-    first, last = group[0], group[-1]
-    name = f"{kind}.{first.name}..{last.name}"
-    apply, values = bank(name, first.make, len(group), *first.sizes)
-    if all(call.x is first.x for call in group):
-        stacked = jax.vmap(apply, (0, None))(values, first.x)
+    make, sizes = group[0].make, group[0].sizes
+    sites = [values_of(f"{kind}.{call.name}", make, *sizes) for call in group]
+    values = jax.tree.map(lambda *leaves: jnp.stack(leaves), *sites)
+
+    def apply(values, x):
+        return with_values(kind, make, sizes, values)(x)
+
+    if all(call.x is group[0].x for call in group):
+        stacked = jax.vmap(apply, (0, None))(values, group[0].x)
     else:
         stacked = jax.vmap(apply)(values, jnp.stack([call.x for call in group]))
     return {call.name: out for call, out in zip(group, stacked, strict=True)}

@@ -27,33 +27,20 @@ def module(name: str, make: Callable[..., nnx.Module], *sizes: Hashable) -> nnx.
         TypeError: the module holds mutable state (batch statistics, dropout streams),
             which an ELBO with several views cannot carry.
     """
-    values = numpyro.param(
+    return with_values(name, make, sizes, values_of(name, make, *sizes))
+
+
+def values_of(name: str, make: Callable[..., nnx.Module], *sizes: Hashable) -> dict:
+    """Register the parameters only, as a tree of arrays; see `module`."""
+    return numpyro.param(
         f"{name}$params", lambda key: _initial_values(make, sizes, key)
     )
-    return _with_values(name, make, sizes, values)
 
 
-def bank(
-    name: str, make: Callable[..., nnx.Module], count: int, *sizes: Hashable
-) -> tuple[Callable, dict]:
-    """Register `count` modules of one shape as one param site, stacked along axis 0.
-
-    Returns:
-        `apply(values, x)` for one module, and the stacked values: use them under `jax.vmap`.
-    """
-
-    def initial(key):
-        return jax.vmap(lambda k: _initial_values(make, sizes, k))(
-            jax.random.split(key, count)
-        )
-
-    def apply(values, x):
-        return _with_values(name, make, sizes, values)(x)
-
-    return apply, numpyro.param(f"{name}$params", initial)
-
-
-def _with_values(name: str, make, sizes: tuple, values: dict) -> nnx.Module:
+def with_values(
+    name: str, make: Callable[..., nnx.Module], sizes: tuple, values: dict
+) -> nnx.Module:
+    """The module with these parameters."""
     graph, state = _abstract(make, sizes)
     _refuse_mutable_state(name, state)
     state = jax.tree.map(lambda leaf: leaf, state)  # a copy: the abstract one is cached

@@ -6,6 +6,8 @@ from itertools import pairwise
 from flax import nnx
 from jaxtyping import Array, Float
 
+from consilience.nn.sizes import check_positive
+
 
 def dense(
     in_features: int, out_features: int, scale: float = 1.0, *, rngs: nnx.Rngs
@@ -13,6 +15,13 @@ def dense(
     """An affine map whose initial weights are `scale` times as large as is usual."""
     init = nnx.initializers.variance_scaling(scale**2, "fan_in", "truncated_normal")
     return nnx.Linear(in_features, out_features, kernel_init=init, rngs=rngs)
+
+
+def check_widths(out_features: int, hidden: Sequence[int]) -> None:
+    """Refuse layers without units: they would ignore what comes in."""
+    check_positive(out_features=out_features)
+    for index, width in enumerate(hidden):
+        check_positive(**{f"hidden[{index}]": width})
 
 
 class MLP(nnx.Module):
@@ -38,6 +47,7 @@ class MLP(nnx.Module):
         final_scale: float = 1.0,
         rngs: nnx.Rngs,
     ):
+        check_widths(out_features, hidden)
         sizes = list(pairwise([in_features, *hidden, out_features]))
         scales = [1.0] * len(hidden) + [final_scale]
         self.layers = nnx.List(
@@ -72,6 +82,7 @@ class ResidualMLP(nnx.Module):
         final_scale: float = 1.0,
         rngs: nnx.Rngs,
     ):
+        check_widths(out_features, hidden)
         if len(set(hidden)) != 1:
             raise ValueError(
                 f"hidden: expected blocks of one width, such as (128, 128), got {hidden}"

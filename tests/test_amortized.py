@@ -34,7 +34,8 @@ def data():
 
 
 def guide(aggregation=cs.ProductOfExperts, **encoders):
-    each = {"floats": SMALL, "images": SMALL, "words": partial(SMALL, num_classes=4)}
+    words = partial(SMALL, num_classes=4, masked=False)
+    each = {"floats": SMALL, "images": SMALL, "words": words}
     return cs.amortized_guide(LATENT, each | encoders, aggregation, FEATURES)
 
 

@@ -146,5 +146,7 @@ def test_weights_of_a_fit_can_be_read(rng_key):
     )
     only = attentive.attention_weights(data, data.subset_of("a"))
     np.testing.assert_array_equal(only[0, ..., 1], 0.0)
+    by_attention = partial(cs.CorrectedProductOfExperts, correction=cs.SelfAttention)
+    assert fitted(by_attention).attention_weights(data).shape == (7, 1, 4, 2, 2)
     with pytest.raises(ValueError, match="expected an aggregation with attention"):
         fitted(cs.ProductOfExperts).attention_weights(data)

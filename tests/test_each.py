@@ -5,8 +5,10 @@ from functools import partial
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 import pytest
 from numpyro import handlers
+from numpyro.infer import SVI
 
 import consilience as cs
 from consilience.nn.each import STACK_FROM, Call, apply_each
@@ -46,8 +48,8 @@ def test_few_modalities_have_a_site_each(rng_key):
 
 
 @pytest.mark.parametrize("same_input", [True, False])
-def test_many_of_one_shape_are_one_site_and_the_others_stay(rng_key, same_input):
-    """And each output is that of the network by itself, in the order asked for."""
+def test_many_of_one_shape_are_computed_together_and_give_the_same(rng_key, same_input):
+    """A site each whatever the company; each output is that of the network alone."""
     widths = [4] * STACK_FROM
     widths.insert(2, 6)
     given = calls(rng_key, widths)
@@ -55,33 +57,48 @@ def test_many_of_one_shape_are_one_site_and_the_others_stay(rng_key, same_input)
         first = given[0].x
         given = [c if c.x.shape[1] == 6 else c._replace(x=first) for c in given]
     outputs, sites = traced(given)
-    assert set(sites) == {f"net.m0..m{STACK_FROM}$params", "net.m2$params"}
-    stack = sites[f"net.m0..m{STACK_FROM}$params"]
-    inside = [c for c in given if c.name != "m2"]
-    for position, call in enumerate(inside):
-        alone = jax.tree.map(lambda a, i=position: a[i], stack)
-        expected, _ = traced([call], {f"net.{call.name}$params": alone})
-        found = outputs[int(call.name[1:])]
+    assert set(sites) == {f"net.{call.name}$params" for call in given}
+    for found, call in zip(outputs, given, strict=True):
+        expected, _ = traced([call], sites)
         np.testing.assert_allclose(found, expected[0], rtol=1e-5, atol=1e-6)
-    first, second = (jax.tree.map(lambda a, i=i: a[i], stack) for i in (0, 1))
-    assert (
-        jnp.abs(first["layers"][0]["kernel"] - second["layers"][0]["kernel"]).max() > 0
-    )
+    kernels = [sites[f"net.m{i}$params"]["layers"][0]["kernel"] for i in (0, 1)]
+    assert jnp.abs(kernels[0] - kernels[1]).max() > 0
 
 
-def test_ten_modalities_through_model_guide_and_bound(rng_key):
-    """Stacked encoders and decoders; entries missing in one modality keep it apart."""
+def test_a_fit_of_nine_reads_the_same_numbers_however_they_come(rng_key):
+    """As integers, in another order, some of them only: the networks stay who they are."""
+    generator = np.random.default_rng(0)
+    values = {f"m{i}": generator.integers(0, 3, (7, 2)).astype(float) for i in range(9)}
+    data = cs.MultimodalData.from_arrays(values)
+    model = cs.multimodal_model(cs.standard_normal(2), cs.NormalLikelihood())
+    guide = cs.amortized_guide(2, partial(cs.MLPEncoder, hidden=(5,)), num_features=4)
+    svi = SVI(model, guide, optax.adam(1e-2), cs.MaskedELBO())
+    fitted = cs.fit(rng_key, svi, data, num_epochs=2, progress=False)
+
+    def draws(values, *given):
+        rows = cs.MultimodalData.from_arrays(values)
+        subset = rows.subset_of(*given) if given else None
+        programs = (fitted.guide, fitted.params)
+        return cs.posterior(rng_key, *programs, rows, subset, num_samples=3)["z"]
+
+    some = [f"m{i}" for i in range(5)]
+    plain = draws(values, *some)
+    whole = {n: v.astype(int) if n in ("m7", "m8") else v for n, v in values.items()}
+    for other in (whole, dict(reversed(values.items())), {n: values[n] for n in some}):
+        np.testing.assert_allclose(draws(other, *some), plain, rtol=1e-4, atol=1e-5)
+    with pytest.raises(ValueError, match=r"params: .* encoder.new\$params"):
+        draws({**values, "new": values["m0"]})
+
+
+def test_ten_modalities_through_the_guide_with_entries_missing_in_one(rng_key):
     generator = np.random.default_rng(0)
     values = {f"m{i}": generator.normal(size=(7, 3)) for i in range(10)}
     values["m4"][0, 1] = np.nan
     data = cs.MultimodalData.from_arrays(values)
-    model = cs.multimodal_model(cs.standard_normal(2), cs.LearnedNormalLikelihood())
     guide = cs.amortized_guide(2, partial(cs.MLPEncoder, hidden=(5,)), num_features=4)
     trace = handlers.trace(handlers.seed(guide, rng_key)).get_trace(data)
-    names = {n for n, s in trace.items() if s["type"] == "param"}
-    assert names == {"encoder.m0..m9$params", "encoder.m4$params", "aggregation$params"}
-    trace = handlers.trace(handlers.seed(model, rng_key)).get_trace(data)
-    decoders = [n for n in trace if n.startswith("decoder")]
-    assert decoders == ["decoder.m0..m9$params"]
-    shape = trace[decoders[0]]["value"]["net"]["layers"][0]["kernel"].shape
-    assert shape[0] == 10
+    kernels = {
+        n: trace[f"encoder.{n}$params"]["value"]["net"]["layers"][0]["kernel"].shape
+        for n in data.names
+    }
+    assert kernels == {n: (6, 5) if n == "m4" else (3, 5) for n in data.names}

@@ -7,15 +7,19 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import numpyro.distributions as dist
+import optax
 import pytest
 import reference
 from flax import nnx
 from numpyro import handlers
+from numpyro.infer import SVI
 from scipy import stats
 
 import consilience as cs
+from consilience.guides.heads import CALM
 from consilience.guides.mopoe import random_subsets
 from consilience.guides.roles import Aggregation
+from consilience.inference.programs import run
 
 ROWS, FEATURES, LATENT = 7, 11, 3
 GRID = np.linspace(-20.0, 20.0, 4001)
@@ -166,7 +170,86 @@ def test_experts_without_prior_stay_finite_where_they_know_nothing(rng_key):
     assert np.isfinite(q.log_prob(jnp.zeros((ROWS, 1)))).all()
 
 
+def prior_of_two(logits=(0.3, -0.5)):
+    components = dist.Normal(jnp.array([[-2.0], [1.0]]), jnp.array([[0.5], [1.5]]))
+    return dist.MixtureSameFamily(
+        dist.Categorical(logits=jnp.array(logits)), components.to_event(1)
+    )
+
+
+def test_product_under_a_mixture_prior_is_the_normalised_product(rng_key, x64):
+    h = features(rng_key)
+    aggregation = make(rng_key, "MixturePriorProductOfExperts", prior=prior_of_two)
+    ours, experts = on_grid(aggregation, h), natural_experts(aggregation, h)
+    log_prior = np.asarray(prior_of_two().log_prob(GRID[:, None]))[:, None]
+    for members in SUBSETS:
+        product = normalised(log_prior + experts[np.array(members)].sum(0))
+        np.testing.assert_allclose(
+            np.exp(ours(members)), np.broadcast_to(product, (4001, ROWS)), atol=1e-6
+        )
+
+
+def test_mixture_prior_is_shared_between_model_and_guide(rng_key):
+    """One site for its means; the empty subset is the trained prior, not N(0, I)."""
+    prior = cs.gaussian_mixture(2, 3)
+    pooling = partial(cs.MixturePriorProductOfExperts, prior=prior)
+    encoder = partial(cs.MLPEncoder, hidden=(5,))
+    guide = cs.amortized_guide(2, encoder, pooling, 5)
+    model = cs.multimodal_model(prior, cs.NormalLikelihood(), cs.LinearDecoder)
+    values = {n: np.random.default_rng(0).normal(size=(7, 3)) for n in "ab"}
+    data = cs.MultimodalData.from_arrays(values)
+    svi = SVI(model, guide, optax.adam(1e-2), cs.MaskedELBO())
+    fitted = cs.fit(rng_key, svi, data, num_epochs=3, progress=False)
+    z = jax.random.normal(rng_key, (7, 2))
+    empty = run(guide, fitted.params, rng_key, {}, data, 0 * data.present > 0)["z"][
+        "fn"
+    ]
+    learned = run(model, fitted.params, rng_key, {}, data)["z"]["fn"]
+    np.testing.assert_allclose(empty.log_prob(z), learned.log_prob(z), rtol=1e-4)
+    with pytest.raises(
+        TypeError, match="prior: expected a mixture of independent Norm"
+    ):
+        posterior(
+            make(rng_key, "MixturePriorProductOfExperts", prior=cs.standard_normal(1)),
+            features(rng_key),
+            jnp.ones((ROWS, 3), bool),
+        )
+
+
 # The correction.
+
+
+@pytest.mark.parametrize("size", [-1e3, 1e3])
+def test_extreme_corrections_keep_the_scale_finite(rng_key, size):
+    aggregation = make(rng_key, "CorrectedProductOfExperts")
+    aggregation.gate[...] = jnp.full(2, size)
+    h, subset = features(rng_key), jnp.ones((ROWS, 3), bool)
+    q = posterior(aggregation, h, subset)
+    plain = posterior(aggregation.experts, h, subset)
+    ratio = np.sqrt(q.variance / plain.variance)
+    assert np.all((ratio > np.exp(-5.01)) & (ratio < np.exp(5.01)))
+
+
+@pytest.mark.parametrize(
+    "correction",
+    [
+        cs.ProductOfExperts,
+        cs.MixtureOfExperts,
+        partial(cs.SumPooling, head=cs.LaplaceHead()),
+        partial(cs.SumPooling, head=cs.CholeskyHead()),
+    ],
+)
+def test_a_correction_of_another_kind_is_refused(rng_key, correction):
+    with pytest.raises(
+        TypeError, match="correction: expected a constructor such as Sum"
+    ):
+        make(rng_key, "CorrectedProductOfExperts", correction=correction)
+
+
+@pytest.mark.parametrize("head", [cs.CholeskyHead(), cs.MixtureHead(), cs.NormalHead])
+def test_experts_refuse_heads_that_do_not_mix(rng_key, head):
+    with pytest.raises(TypeError, match=r"head: expected an instance such as Norm"):
+        make(rng_key, "MixtureOfExperts", head=head)
 
 
 @pytest.mark.parametrize("correction", [cs.SumPooling, cs.SelfAttention])
@@ -196,6 +279,7 @@ def test_corrected_experts_can_become_any_normal(rng_key):
 
     class Solved(Aggregation):
         def __init__(self, num_features, latent_dim, *, rngs):
+            self.head = cs.NormalHead()
             self.experts = cs.ProductOfExperts(
                 num_features, latent_dim, rngs=nnx.Rngs(rng_key)
             )
@@ -207,7 +291,8 @@ def test_corrected_experts_can_become_any_normal(rng_key):
             q = self.distribution(self.experts.pool(embedded, subset))
             scale = jnp.sqrt(q.variance)
             shift = (wanted[:, :1] - q.mean) / scale
-            return jnp.concatenate([shift, wanted[:, 1:] - jnp.log(scale)], -1)
+            factor = 5.0 * jnp.arctanh((wanted[:, 1:] - jnp.log(scale)) / 5.0)
+            return CALM * jnp.concatenate([shift, factor], -1)
 
         def distribution(self, parameters):
             return self.experts.distribution(parameters)

@@ -7,6 +7,7 @@ from functools import partial
 import jax
 import jax.numpy as jnp
 import numpy as np
+import numpyro.distributions as dist
 import optax
 import pytest
 from examples import (
@@ -192,6 +193,64 @@ def test_absent_private_latents_cost_nothing(data):
     p = trace(model, nobody, params=params, given=values)
     log_q, log_p = (x["w"]["fn"].log_prob(values["w"]) for x in (q, p))
     np.testing.assert_array_equal(log_q, log_p)
+
+
+@pytest.mark.parametrize("estimator", [cs.STL(), cs.Pathwise()])
+def test_an_absent_private_latent_moves_no_parameter_of_its_prior(data, estimator):
+    """Not even as noise: its score cancels in every draw."""
+    prior = cs.learned_private(hidden=())
+    model, guide = small_model(private_prior=prior), small_guide(private_prior=prior)
+    svi, state = initial(model, guide, data)
+    params = svi.get_params(state)
+    without_b = data.restrict(data.subset_of("a", "c"), allow_empty_rows=True)
+    elbo = cs.MaskedELBO(estimator=estimator)
+
+    def loss(params, key):
+        return elbo.loss(key, params, model, guide, without_b)
+
+    keys = jax.random.split(jax.random.key(4), 5)
+    gradient = jax.jit(jax.vmap(jax.grad(loss), (None, 0)))(params, keys)
+    bias = gradient["private_prior$params"]["layers"][0]["bias"].reshape(5, 2, 3, 2)
+    np.testing.assert_allclose(bias[:, :, 1], 0.0, atol=1e-5)
+    assert np.abs(bias[:, :, 0]).max() > 1e-2
+
+
+def test_private_priors_that_guide_and_model_do_not_share_are_refused(data):
+    learned = cs.learned_private()
+
+    def laplace(z, names, width):
+        return dist.Laplace(jnp.zeros((len(z), len(names), width)), 1.0)
+
+    with pytest.raises(
+        TypeError, match=r"private_prior: expected a Normal .* got Laplace"
+    ):
+        trace(small_guide(private_prior=laplace), data)
+    with pytest.raises(
+        ValueError, match=r"private_prior: .* private_prior\$params in the m"
+    ):
+        cs.MaskedELBO().loss(
+            jax.random.key(0),
+            {},
+            small_model(private_prior=learned),
+            small_guide(),
+            data,
+        )
+    with pytest.raises(
+        ValueError, match="min_scale: expected a positive number, got -5"
+    ):
+        cs.learned_private(min_scale=-5.0)
+
+
+@pytest.mark.parametrize(
+    "build",
+    [
+        lambda: cs.amortized_guide(3, aggregation=partial(cs.EquivariantSumPooling)),
+        lambda: cs.shared_private_guide(3, 2, aggregation=cs.SumPooling),
+    ],
+)
+def test_aggregations_of_the_other_guide_are_refused(build):
+    with pytest.raises(TypeError, match=r"aggregation: expected one of .*AGGREGATIONS"):
+        build()
 
 
 def law_of_private(guide, params, data, z):

@@ -161,6 +161,8 @@ def test_strata_of_weight_zero_are_not_read():
     log_weights = jnp.log(jnp.array([[0.25], [0.75], [0.0]]))
     terms = jnp.array([[[4.0, 1.0]], [[8.0, 1.0]], [[jnp.nan, jnp.inf]]])
     np.testing.assert_allclose(average(terms, log_weights), [[7.0, 1.0]])
+    gradient = jax.grad(lambda w: average(terms, w).sum())(log_weights)
+    np.testing.assert_allclose(gradient[:, 0], [1.25, 6.75, 0.0])
     np.testing.assert_array_equal(average(terms[:1], log_weights[:1]), terms[0])
 
 

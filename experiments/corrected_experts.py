@@ -114,15 +114,12 @@ def guide_of(aggregation: str, latent_dim: int) -> Callable:
     """Every aggregation on encoders of one size."""
     make = AGGREGATIONS[aggregation]
     small = {"width": WIDTH, "hidden": (WIDTH,)}
-    if "pooling" in aggregation or "attention" in aggregation:
-        make = partial(make, **small)
     if "corrected" in aggregation:
-        correction = (
-            make.keywords["correction"]
-            if isinstance(make, partial)
-            else guides.SumPooling
-        )
-        make = partial(make, correction=partial(correction, **small))
+        made = make if isinstance(make, partial) else partial(make)
+        correction = made.keywords.get("correction", guides.SumPooling)
+        make = partial(made, correction=partial(correction, **small))
+    elif "pooling" in aggregation or "attention" in aggregation:
+        make = partial(make, **small)
     encoder = partial(guides.MLPEncoder, hidden=(WIDTH,))
     return guides.amortized_guide(latent_dim, encoder, make, WIDTH)
 

@@ -130,8 +130,6 @@ def _dims(data: MultimodalData, latents: Mapping, shared: Mapping) -> dict:
 def _axes(name: str, count: int) -> list[str]:
     if name == "z" and count == 1:
         return ["latent"]
-    if name == "w" and count == 2:
-        return ["modality", "private"]
     return [f"{name}_dim_{i}" for i in range(count)]
 
 

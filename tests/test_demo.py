@@ -60,9 +60,12 @@ def test_help_reads_well(capsys, command):
         (["demo", "--samples", "3"], "expected a whole number of 30 or more, got '3'"),
         (
             ["demo", "--aggregation", "sum"],
-            "product_of_experts, sum_pooling, got 'sum'",
+            "self_attention, self_attention_mixture, got 'sum'",
         ),
-        (["demo", "--estimator", "iwae"], "pathwise, stl, analytic_kl, got 'iwae'"),
+        (
+            ["demo", "--estimator", "iwae"],
+            "implicit_pathwise, implicit_stl, got 'iwae'",
+        ),
         (["demo", "--subsets", "fixed"], "got 'fixed'"),
     ],
 )

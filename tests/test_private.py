@@ -370,7 +370,7 @@ def test_training_raises_the_bound_and_everything_downstream_runs(data, name):
     draws = fitted.posterior(jax.random.key(1), data, num_samples=5)
     assert draws["w"].shape == (5, ROWS, 3, 2)
     tree = fitted.to_datatree(jax.random.key(2), data, num_samples=5)
-    dims = ("chain", "draw", "datapoint", "modality", "private")
+    dims = ("chain", "draw", "datapoint", "w_dim_0", "w_dim_1")
     assert tree.posterior["w"].dims == dims
 
 

@@ -19,7 +19,6 @@ from numpyro.infer import SVI
 from rich.console import Console
 from rich.progress import track
 from rich.table import Table
-from scipy import stats
 
 import consilience.guides as guides
 import consilience.models as models
@@ -29,6 +28,7 @@ from consilience.datasets import (
     quadrants_and_word,
 )
 from consilience.datasets.digits import QUADRANTS
+from consilience.experiments.linear_models import exact_log_density
 from consilience.experiments.options import one_of, whole_number
 from consilience.experiments.stops import train_with_stops
 from consilience.guides import AGGREGATIONS
@@ -89,7 +89,7 @@ def tcga(path: Path) -> Task:
     likelihood = models.LearnedNormalLikelihood(1.0, 0.05)
     prior = models.standard_normal(5)
     model = models.multimodal_model(prior, likelihood, models.LinearDecoder)
-    return Task(5, model, split, exact_log_density)
+    return Task(5, model, split, linear_log_density)
 
 
 def sampled_log_density(rng_key, model, guide, params, data, names) -> float:
@@ -99,15 +99,9 @@ def sampled_log_density(rng_key, model, guide, params, data, names) -> float:
     return float(estimate.value.mean())
 
 
-def exact_log_density(rng_key, model, guide, params, data, names) -> float:
-    """Of complete rows: with linear decoders p(x_S) is a Gaussian."""
-    layers = [params[f"decoder.{name}$params"]["linear"] for name in names]
-    W = np.concatenate([layer["kernel"].T for layer in layers]).astype(float)
-    b = np.concatenate([layer["bias"] for layer in layers]).astype(float)
-    scale = np.concatenate([params[f"{name}.scale"] for name in names]).astype(float)
-    x = np.concatenate([np.asarray(data.values[n], float) for n in names], -1)
-    density = stats.multivariate_normal(b, W @ W.T + np.diag(scale**2)).logpdf(x)
-    return float((density + data.log_jacobian(data.subset_of(*names))).mean())
+def linear_log_density(rng_key, model, guide, params, data, names) -> float:
+    """Exact, of linear decoders."""
+    return float(exact_log_density(params, data, names).mean())
 
 
 def guide_of(aggregation: str, latent_dim: int) -> Callable:
@@ -153,22 +147,16 @@ def parts(log_p: Callable, names: tuple[str, ...]) -> dict[str, float]:
 def tables(title: str, records: list[dict]) -> Iterator[Table]:
     """Means over seeds, and the difference between the last and the best other."""
     names = list(dict.fromkeys(r["aggregation"] for r in records))
-    for steps in dict.fromkeys(r["steps"] for r in records):
+    found: dict[int, dict[str, dict[str, list]]] = {}
+    for r in records:
+        of_part = found.setdefault(r["steps"], {}).setdefault(r["part"], {})
+        of_part.setdefault(r["aggregation"], []).append(r["log_p"])
+    for steps, by_part in found.items():
         shown = Table(title=f"{title}, {steps} steps: test log p, nats a row")
         for column in ("", *names, "last − best other (± s.e.)"):
             shown.add_column(column.replace("_", " "))
-        for part in dict.fromkeys(r["part"] for r in records):
-            values = {
-                name: np.array(
-                    [
-                        r["log_p"]
-                        for r in records
-                        if (r["aggregation"], r["steps"], r["part"])
-                        == (name, steps, part)
-                    ]
-                )
-                for name in names
-            }
+        for part, by_name in by_part.items():
+            values = {name: np.array(by_name[name]) for name in names}
             *others, last = values.values()
             best = max(others, key=np.mean)
             difference = last - best

@@ -6,7 +6,6 @@ rows, estimated by Monte Carlo from exact densities.
 """
 
 import argparse
-import itertools
 import json
 import math
 from collections.abc import Callable
@@ -16,16 +15,19 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
-import numpy as np
-import numpyro
-import numpyro.distributions as dist
 import optax
-import scipy.optimize
-from jax.flatten_util import ravel_pytree
 from numpyro.infer import SVI
 from rich.console import Console
 from rich.table import Table
 
+from consilience.experiments.families import (
+    laplace_floor,
+    private_floor,
+    product_floor,
+    shared_floor,
+    subsets,
+)
+from consilience.experiments.linear_models import private_program, split_loadings
 from consilience.experiments.options import whole_number
 from consilience.experiments.stops import train_with_stops
 from consilience.guides import (
@@ -43,7 +45,7 @@ from consilience.guides import (
 )
 from consilience.inference import STL, MaskedELBO
 from consilience.inference.draws import sampler
-from consilience.models import LinearGaussian, observe
+from consilience.models import LinearGaussian
 
 NAMES = tuple("abcde")
 FEATURES, SCALE, WIDTH = 10, 1.0, 128
@@ -79,138 +81,9 @@ def shared_truth(rng_key) -> LinearGaussian:
 
 def private_truth(rng_key, shared: int = 2, private: int = 2) -> LinearGaussian:
     """As many features, 2 shared and 2 private dimensions; the latent is (z, w_a .. w_e)."""
-    dense = shared_truth(rng_key).loadings
-    loadings = {}
-    for index, (name, W) in enumerate(dense.items()):
-        own = jnp.zeros((FEATURES, len(NAMES) * private))
-        columns = slice(private * index, private * (index + 1))
-        own = own.at[:, columns].set(W[:, shared : shared + private])
-        loadings[name] = jnp.concatenate([W[:, :shared], own], -1)
-    return LinearGaussian(loadings, {n: jnp.zeros(FEATURES) for n in NAMES}, SCALE)
-
-
-def private_program(
-    truth: LinearGaussian, shared: int = 2, private: int = 2
-) -> Callable:
-    """The same model with sites "z" and "w"."""
-
-    def model(data, subset=None):
-        shape = (len(data.names), private)
-        with data.plate():
-            z = numpyro.sample("z", dist.Normal(jnp.zeros(shared), 1.0).to_event(1))
-            w = numpyro.sample("w", dist.Normal(jnp.zeros(shape), 1.0).to_event(2))
-            latent = jnp.concatenate([z, w.reshape(len(w), -1)], -1)
-            for name in data.names:
-                mean = latent @ truth.loadings[name].T
-                observe(data, name, dist.Normal(mean, truth.scale), subset)
-
-    return model
-
-
-def subsets() -> np.ndarray:
-    """All 31 non-empty subsets `[31, 5]`."""
-    return np.array(list(itertools.product([False, True], repeat=len(NAMES)))[1:])
-
-
-def precision(truth: LinearGaussian, members: np.ndarray) -> np.ndarray:
-    """Λ = I + W_Sᵀ W_S / σ² of the exact posterior."""
-    W = [
-        np.asarray(truth.loadings[n], float)
-        for n, m in zip(NAMES, members, strict=True)
-        if m
-    ]
-    W = np.concatenate(W)
-    return np.eye(W.shape[1]) + W.T @ W / SCALE**2
-
-
-def independent_floor(matrix: np.ndarray) -> float:
-    """KL of the best Normal with independent dimensions: ½ (Σ log Λ_ii − log det Λ)."""
-    return 0.5 * (np.log(np.diag(matrix)).sum() - np.linalg.slogdet(matrix)[1])
-
-
-def shared_floor(truth: LinearGaussian) -> float:
-    """Mean over subsets."""
-    return float(np.mean([independent_floor(precision(truth, s)) for s in subsets()]))
-
-
-def laplace_floor(truth: LinearGaussian) -> float:
-    """Of independent Laplaces: scale_i² = 1 / (2 Λ_ii), and ½ (log π − 1) more each."""
-    return shared_floor(truth) + 0.5 * truth.latent_dim * (math.log(math.pi) - 1)
-
-
-def private_floor(truth: LinearGaussian, shared: int = 2) -> float:
-    """Of q(z | x_S) Π q(w_s | z, x_S), each with independent dimensions."""
-
-    def floor(members):
-        joint = precision(truth, members)
-        of_w = joint[shared:, shared:]
-        of_z = np.linalg.inv(np.linalg.inv(joint)[:shared, :shared])
-        return independent_floor(of_z) + independent_floor(of_w)
-
-    return float(np.mean([floor(s) for s in subsets()]))
-
-
-def product_floor(truth: LinearGaussian, shared: int, prior: float = 1.0) -> float:
-    """Of products of Normal experts for z and independent Normals q(w_s | x_s), by L-BFGS.
-
-    Experts are η_s = A_s x_s with a constant Λ_s, and w_s has mean C_s x_s: in a linear
-    Gaussian model nothing better depends on x_s otherwise. The expected KL of each subset
-    is a quadratic form in A and C, exact.
-    """
-    private = (truth.latent_dim - shared) // len(NAMES)
-    problems = [_problem(truth, members, shared, private) for members in subsets()]
-    sizes = {"A": (5, shared, FEATURES), "C": (5, private, FEATURES)}
-    sizes |= {"precision": (5, shared), "scale": (5, private)}
-    start, unravel = ravel_pytree({n: jnp.full(s, 0.01) for n, s in sizes.items()})
-
-    @jax.jit
-    @jax.value_and_grad
-    def mean_kl(flat):
-        return jnp.stack([_kl_of(unravel(flat), prior, *p) for p in problems]).mean()
-
-    result = scipy.optimize.minimize(
-        lambda x: [np.asarray(v, float) for v in mean_kl(jnp.asarray(x))],
-        np.asarray(start),
-        jac=True,
-        method="L-BFGS-B",
-        options={"maxiter": 3000, "maxfun": 5000},
-    )
-    return float(result.fun)
-
-
-class _Problem(NamedTuple):
-    inside: np.ndarray  # indices of S
-    matrix: np.ndarray  # precision of (z, w_S) given x_S
-    gain: np.ndarray  # its mean as a map of x_S
-    covariance: np.ndarray  # of x_S
-
-
-def _problem(truth, members, shared: int, private: int) -> _Problem:
-    inside = np.flatnonzero(members)
-    own = [shared + private * i + np.arange(private) for i in inside]
-    columns = np.concatenate([np.arange(shared), *own]).astype(int)
-    W = np.concatenate([np.asarray(truth.loadings[NAMES[i]], float) for i in inside])
-    W = W[:, columns]
-    matrix = np.eye(len(columns)) + W.T @ W / SCALE**2
-    gain = np.linalg.solve(matrix, W.T / SCALE**2)
-    return _Problem(inside, matrix, gain, W @ W.T + SCALE**2 * np.eye(len(W)))
-
-
-def _kl_of(params: dict, prior: float, inside, matrix, gain, covariance):
-    """E KL(q ‖ exact) over x_S ~ N(0, covariance)."""
-    of_z = prior + jnp.exp(params["precision"][inside]).sum(0)
-    map_z = jnp.concatenate(list(params["A"][inside]), -1) / of_z[:, None]
-    map_w = jax.scipy.linalg.block_diag(*params["C"][inside])
-    scale_w = jnp.exp(params["scale"][inside]).ravel()
-    variance = jnp.concatenate([1 / of_z, scale_w**2])
-    error = jnp.concatenate([map_z, map_w[: len(scale_w)]]) - gain
-    return 0.5 * (
-        (jnp.diag(matrix) * variance).sum()
-        - len(variance)
-        - jnp.log(variance).sum()
-        - jnp.linalg.slogdet(matrix)[1]
-        + jnp.trace(matrix @ error @ covariance @ error.T)
-    )
+    dense = shared_truth(rng_key)
+    loadings = {n: W[:, : shared + private] for n, W in dense.loadings.items()}
+    return LinearGaussian(split_loadings(loadings, shared), dense.biases, dense.scale)
 
 
 def cases(rng_key) -> list[Case]:
@@ -246,10 +119,10 @@ def cases(rng_key) -> list[Case]:
         add(f"{name}, Laplace mixture", partial(make, head=head), None)
     add("self attention, post-norm", partial(SelfAttention, pre_norm=False), normal)
     add("self attention, set norm", partial(SelfAttention, norm="set"), normal)
-    program = private_program(private)
+    program = private_program(private, 2)
     floors = {"product_of_experts": product_floor(private, 2)}
     for name, make in EQUIVARIANT_AGGREGATIONS.items():
-        floor = floors.get(name, private_floor(private))
+        floor = floors.get(name, private_floor(private, 2))
         guide = shared_private_guide(2, 2, encoder, make, 64)
         own = f"equivariant {name.replace('_', ' ')}"
         found.append(Case(own, guide, program, private, floor))
@@ -277,7 +150,9 @@ def excess(
         return jax.vmap(one)(jax.random.split(rng_key, draws)).mean()
 
     return float(
-        jax.jit(lambda s: jax.lax.map(of_subset, s))(jnp.array(subsets())).mean()
+        jax.jit(lambda s: jax.lax.map(of_subset, s))(
+            jnp.array(subsets(len(NAMES)))
+        ).mean()
     )
 
 

@@ -5,15 +5,15 @@ from collections.abc import Callable, Mapping
 
 import jax.numpy as jnp
 import numpyro
+import numpyro.distributions as dist
 from flax import nnx
-from jaxtyping import Array, Bool, Float
+from jaxtyping import Array, Bool, Float, PyTree
 
 from consilience.datasets.data import MultimodalData
 from consilience.guides.encoders import MLPEncoder
 from consilience.guides.equivariant import EquivariantAggregation
 from consilience.guides.roles import Aggregation
 from consilience.guides.sum_pooling import SumPooling
-from consilience.nn.each import Call, apply_each
 from consilience.nn.lazy import module
 from consilience.nn.sizes import check_positive
 from consilience.nn.spec import per_modality
@@ -53,22 +53,24 @@ def amortized_guide(
     ) -> None:
         pooling = module("aggregation", aggregation, num_features, latent_dim)
         h = encode(data, encoder_of, num_features)
-        embedded = numpyro.deterministic("features", pooling.embed(h))
-        subset = data.subset(subset)
-        parameters = pooling.pool(embedded, subset)
-        register_attention(pooling, embedded, subset)
+        q_z, _ = pooled(pooling, h, data.subset(subset))
         with data.plate():
-            numpyro.sample("z", pooling.distribution(parameters))
+            numpyro.sample("z", q_z)
 
     return guide
 
 
-def register_attention(pooling, embedded, subset) -> None:
-    """Make attention weights readable, if there are any."""
-    weights = getattr(pooling, "attention_weights", None)
-    weights = weights and weights(embedded, subset)
+def pooled(
+    pooling: nnx.Module,
+    h: Float[Array, "rows modalities features"],
+    subset: Bool[Array, "rows modalities"],
+) -> tuple[dist.Distribution, PyTree[Float[Array, "rows modalities ..."]]]:
+    """q(z | x_S) and the embedded features; those and attention weights are sites."""
+    embedded = numpyro.deterministic("features", pooling.embed(h))
+    weights = getattr(pooling, "attention_weights", lambda *_: None)(embedded, subset)
     if weights is not None:
         numpyro.deterministic("attention", weights)
+    return pooling.distribution(pooling.pool(embedded, subset)), embedded
 
 
 def check_constructors(
@@ -112,12 +114,13 @@ def encode(
     data: MultimodalData, encoder_of: Callable, num_features: int
 ) -> Float[Array, "rows modalities features"]:
     """H `[N, M, F]`: the features of every modality, each from its own encoder."""
-    calls = []
+    features = []
     for name in data.names:
         x = encoder_input(data, name)
-        sizes = (x.shape[1:], num_features)
-        calls.append(Call(name, encoder_of(name, data.names), sizes, x))
-    return jnp.stack(apply_each("encoder", calls), -2)
+        make = encoder_of(name, data.names)
+        encoder = module(f"encoder.{name}", make, x.shape[1:], num_features)
+        features.append(encoder(x))
+    return jnp.stack(features, -2)
 
 
 def encoder_input(data: MultimodalData, name: str) -> Array:

@@ -18,9 +18,8 @@ from consilience.guides.heads import CALM, NormalHead
 from consilience.guides.roles import Aggregation, only, sum_over
 from consilience.guides.self_attention import SelfAttention
 from consilience.guides.sum_pooling import SumPooling
-from consilience.nn.attention import TransformerBlock, block_settings
+from consilience.nn.attention import TransformerBlocks
 from consilience.nn.mlp import MLP, dense
-from consilience.nn.sizes import check_positive
 
 Embedded = dict[str, PyTree[Float[Array, "rows modalities ..."]]]
 LocScale = tuple[
@@ -182,14 +181,11 @@ class EquivariantSelfAttention(EquivariantAggregation):
         shared: Callable[..., Aggregation] = SelfAttention,
         rngs: nnx.Rngs,
     ):
-        check_positive(num_layers=num_layers)
         self.shared = shared(num_features, latent_dim, rngs=rngs)
         self.chi_1 = network(latent_dim, hidden, width, rngs=rngs)
         self.chi_2 = network(num_features, hidden, width, rngs=rngs)
-        block = block_settings(width, num_heads, hidden, norm, pre_norm)
-        self.blocks = nnx.List(
-            [TransformerBlock(*block, rngs=rngs) for _ in range(num_layers)]
-        )
+        settings = (num_layers, num_heads, norm, pre_norm)
+        self.blocks = TransformerBlocks(width, hidden, *settings, rngs=rngs)
         outputs = self.head.num_parameters(private_dim)
         self.last = dense(width, outputs, CALM, rngs=rngs)
 
@@ -199,8 +195,7 @@ class EquivariantSelfAttention(EquivariantAggregation):
 
     def private(self, embedded, z, subset) -> LocScale:
         g = self.chi_1(z)[..., None, :] + only(embedded["own"], subset)
-        for block in self.blocks:
-            g, _ = block(g, subset)
+        g, _ = self.blocks(g, subset)
         return self.head.loc_scale(self.last(g))
 
 

@@ -10,9 +10,8 @@ from jaxtyping import Array, Bool, Float
 
 from consilience.guides.heads import CALM, Head, NormalHead, check_head
 from consilience.guides.roles import Aggregation, only, sum_over
-from consilience.nn.attention import TransformerBlock, block_settings
+from consilience.nn.attention import TransformerBlocks
 from consilience.nn.mlp import MLP
-from consilience.nn.sizes import check_positive
 
 
 @final
@@ -57,12 +56,9 @@ class SelfAttention(Aggregation):
         rngs: nnx.Rngs,
     ):
         check_head(head)
-        check_positive(num_layers=num_layers)
-        block = block_settings(width, num_heads, hidden, norm, pre_norm)
         self.chi = network(num_features, hidden, width, rngs=rngs)
-        self.blocks = nnx.List(
-            [TransformerBlock(*block, rngs=rngs) for _ in range(num_layers)]
-        )
+        settings = (num_layers, num_heads, norm, pre_norm)
+        self.blocks = TransformerBlocks(width, hidden, *settings, rngs=rngs)
         out = head.num_parameters(latent_dim)
         self.rho = network(width, hidden, out, final_scale=CALM, rngs=rngs)
         self.head = head
@@ -79,7 +75,7 @@ class SelfAttention(Aggregation):
         subset: Bool[Array, "rows modalities"],
     ) -> Float[Array, "rows parameters"]:
         """ϑ."""
-        g, _ = self._attend(embedded, subset)
+        g, _ = self.blocks(only(embedded, subset), subset)
         return self.rho(sum_over(g, subset))
 
     def attention_weights(
@@ -88,15 +84,8 @@ class SelfAttention(Aggregation):
         subset: Bool[Array, "rows modalities"],
     ) -> Float[Array, "rows layers heads modalities modalities"]:
         """How much each modality attends to each (Remark 11): [n, l, h, query, key]."""
-        weights = self._attend(embedded, subset)[1]
+        _, weights = self.blocks(only(embedded, subset), subset)
         return jnp.where(subset[:, None, None, :, None], weights, 0.0)
-
-    def _attend(self, embedded: Array, subset: Array) -> tuple[Array, Array]:
-        g, weights = only(embedded, subset), []
-        for block in self.blocks:
-            g, weight = block(g, subset)
-            weights.append(weight)
-        return g, jnp.stack(weights, 1)
 
     def distribution(
         self, parameters: Float[Array, "rows parameters"]

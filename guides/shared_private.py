@@ -8,12 +8,7 @@ import numpyro.distributions as dist
 from jaxtyping import Array, Bool
 
 from consilience.datasets.data import MultimodalData
-from consilience.guides.amortized import (
-    Guide,
-    check_constructors,
-    encode,
-    register_attention,
-)
+from consilience.guides.amortized import Guide, check_constructors, encode, pooled
 from consilience.guides.encoders import MLPEncoder
 from consilience.guides.equivariant import EquivariantSumPooling
 from consilience.nn.lazy import module
@@ -75,11 +70,9 @@ def shared_private_guide(
         sizes = (num_features, latent_dim, used.shape[-1])
         pooling = module("aggregation", aggregation, *sizes)
         h = encode(data, encoder_of, num_features)
-        embedded = numpyro.deterministic("features", pooling.embed(h))
-        register_attention(pooling, embedded, subset)
-        parameters = pooling.pool(embedded, subset)
+        q_z, embedded = pooled(pooling, h, subset)
         with data.plate():
-            z = numpyro.sample("z", pooling.distribution(parameters))
+            z = numpyro.sample("z", q_z)
             p_w = private_law(private_prior, z, data.names, used.shape[-1])
             prior = (p_w.loc, p_w.scale)
             own = pooling.private(embedded, z, subset)

@@ -7,6 +7,7 @@ import numpy as np
 
 from consilience.datasets.data import MultimodalData
 from consilience.inference.programs import (
+    PRIVATE_PRIOR,
     Sites,
     in_plate,
     is_mixture,
@@ -139,12 +140,12 @@ def _check_model(
 def _check_private_prior(model_trace: dict, guide_trace: dict) -> None:
     """A learned private prior must reach the guide, which gives it to absent latents."""
     ours, theirs = (
-        {name for name in trace if name.startswith("private_prior")}
+        {name for name in trace if name.startswith(PRIVATE_PRIOR)}
         for trace in (model_trace, guide_trace)
     )
     if ours != theirs:
         raise ValueError(
-            "private_prior: expected the same in model and guide, got the parameters "
+            f"{PRIVATE_PRIOR}: expected the same in model and guide, got the parameters "
             f"{', '.join(sorted(ours)) or 'none'} in the model and "
             f"{', '.join(sorted(theirs)) or 'none'} in the guide"
         )

@@ -20,7 +20,8 @@ from consilience.guides.mixture import ReparameterizedMixture
 
 FEATURES = "features"
 PLATE = "data"
-PRIORS = ("prior", "private_prior")
+PRIVATE_PRIOR = "private_prior"
+PRIORS = ("prior", PRIVATE_PRIOR)
 
 
 class Sites(NamedTuple):

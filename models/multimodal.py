@@ -11,7 +11,7 @@ from consilience.datasets.data import MultimodalData
 from consilience.models.decoders import MLPDecoder
 from consilience.models.likelihoods import Likelihood, num_outputs
 from consilience.models.priors import Prior
-from consilience.nn.each import Call, apply_each
+from consilience.nn.lazy import module
 from consilience.nn.spec import per_modality
 
 Model = Callable[..., None]
@@ -56,17 +56,16 @@ def decoded(
     likelihood_of = per_modality("likelihoods", likelihoods)
     decoder_of = per_modality("decoders", decoders)
 
-    def call(name, names, event_shape, latent) -> Call:
-        outputs = num_outputs(likelihood_of(name, names), event_shape)
-        shape = event_shape if outputs is None else (*event_shape, outputs)
-        return Call(name, decoder_of(name, names), (latent.shape[-1], shape), latent)
-
     def observe_all(data, latents, subset) -> None:
         given = zip(data.names, data.event_shapes, latents, strict=True)
-        calls = [call(name, data.names, *rest) for name, *rest in given]
-        for name, eta in zip(data.names, apply_each("decoder", calls), strict=True):
+        for name, event_shape, latent in given:
+            likelihood = likelihood_of(name, data.names)
+            outputs = num_outputs(likelihood, event_shape)
+            shape = event_shape if outputs is None else (*event_shape, outputs)
+            make = decoder_of(name, data.names)
+            eta = module(f"decoder.{name}", make, latent.shape[-1], shape)(latent)
             with handlers.scope(prefix=name, divider="."):
-                p_x = likelihood_of(name, data.names)(eta, data.covariates)
+                p_x = likelihood(eta, data.covariates)
             observe(data, name, p_x, subset)
 
     return observe_all

@@ -80,20 +80,6 @@ def softmax_over(
     return odds / jnp.where(total > 0, total, 1.0)
 
 
-def block_settings(
-    width: int, num_heads: int, hidden: Sequence[int], norm: str, pre_norm: bool
-) -> tuple:
-    """Arguments of `TransformerBlock`; FFN is as wide as the first of `hidden`.
-
-    Raises:
-        ValueError: unknown `norm`, or a size that is not positive.
-    """
-    check_positive(width=width, num_heads=num_heads)
-    if norm not in NORMS:
-        raise ValueError(f"norm: expected one of {', '.join(NORMS)}, got {norm!r}")
-    return width, num_heads, (*hidden, width)[0], NORMS[norm], pre_norm
-
-
 class TransformerBlock(nnx.Module):
     """Attention, then a network on each element, with residual connections around both.
 
@@ -136,3 +122,50 @@ class TransformerBlock(nnx.Module):
         attended, weights = self.attention(g, present)
         g = first(g + attended, present)
         return second(g + self.network(g), present), weights
+
+
+class TransformerBlocks(nnx.Module):
+    """Blocks one after the other.
+
+    Args:
+        width: of the elements.
+        hidden: the first is FFN's hidden width; `width` if there is none.
+        num_layers: how many blocks.
+        num_heads: heads of each, a divisor of the width.
+        norm: one of `NORMS`, by name.
+        pre_norm: normalise before attention and FFN, or else after.
+        rngs: random streams of the parameters.
+
+    Raises:
+        ValueError: unknown `norm`, a size that is not positive, `num_heads` does not
+            divide `width`.
+    """
+
+    def __init__(
+        self,
+        width: int,
+        hidden: Sequence[int],
+        num_layers: int,
+        num_heads: int,
+        norm: str,
+        pre_norm: bool,
+        *,
+        rngs: nnx.Rngs,
+    ):
+        check_positive(width=width, num_layers=num_layers, num_heads=num_heads)
+        if norm not in NORMS:
+            raise ValueError(f"norm: expected one of {', '.join(NORMS)}, got {norm!r}")
+        block = (width, num_heads, (*hidden, width)[0], NORMS[norm], pre_norm)
+        self.blocks = nnx.List(
+            [TransformerBlock(*block, rngs=rngs) for _ in range(num_layers)]
+        )
+
+    def __call__(
+        self, g: Elements, present: Present
+    ) -> tuple[Elements, Float[Array, "rows layers heads elements elements"]]:
+        """New elements, and the attention weights of each block."""
+        weights = []
+        for block in self.blocks:
+            g, weight = block(g, present)
+            weights.append(weight)
+        return g, jnp.stack(weights, 1)

@@ -27,20 +27,9 @@ def module(name: str, make: Callable[..., nnx.Module], *sizes: Hashable) -> nnx.
         TypeError: the module holds mutable state (batch statistics, dropout streams),
             which an ELBO with several views cannot carry.
     """
-    return with_values(name, make, sizes, values_of(name, make, *sizes))
-
-
-def values_of(name: str, make: Callable[..., nnx.Module], *sizes: Hashable) -> dict:
-    """Register the parameters only, as a tree of arrays; see `module`."""
-    return numpyro.param(
+    values = numpyro.param(
         f"{name}$params", lambda key: _initial_values(make, sizes, key)
     )
-
-
-def with_values(
-    name: str, make: Callable[..., nnx.Module], sizes: tuple, values: dict
-) -> nnx.Module:
-    """The module with these parameters."""
     graph, state = _abstract(make, sizes)
     _refuse_mutable_state(name, state)
     state = jax.tree.map(lambda leaf: leaf, state)  # a copy: the abstract one is cached

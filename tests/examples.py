@@ -9,6 +9,7 @@ import numpyro
 import numpyro.distributions as dist
 
 import consilience as cs
+from consilience.experiments.linear_models import split_loadings
 
 WIDTHS = {"a": 2, "b": 3, "c": 5}
 SUBSETS = list(itertools.product([False, True], repeat=3))
@@ -47,31 +48,8 @@ def incomplete(rng_key, truth, num_rows=7):
 def private_linear_gaussian(rng_key, shared=2, private=1):
     """Loadings [shared | 0 .. private .. 0]: the latent is (z, w_a, w_b, w_c)."""
     dense = linear_gaussian(rng_key, shared + private)
-    blocks = {}
-    for index, (name, W) in enumerate(dense.loadings.items()):
-        own = jnp.zeros((len(W), len(WIDTHS) * private))
-        columns = slice(index * private, (index + 1) * private)
-        blocks[name] = jnp.concatenate(
-            [W[:, :shared], own.at[:, columns].set(W[:, shared:])], -1
-        )
+    blocks = split_loadings(dense.loadings, shared)
     return cs.LinearGaussian(blocks, dense.biases, dense.scale)
-
-
-def private_model(truth, shared=2, private=1):
-    """The same model as a program with sites "z" and "w"."""
-
-    def model(data, subset=None):
-        count = len(data.names)
-        with data.plate():
-            z = numpyro.sample("z", dist.Normal(jnp.zeros(shared), 1.0).to_event(1))
-            p_w = dist.Normal(jnp.zeros((count, private)), 1.0)
-            w = numpyro.sample("w", p_w.to_event(2))
-            latent = jnp.concatenate([z, w.reshape(*w.shape[:-2], -1)], -1)
-            for name in data.names:
-                mean = latent @ truth.loadings[name].T + truth.biases[name]
-                cs.observe(data, name, dist.Normal(mean, truth.scale), subset)
-
-    return model
 
 
 def exact_private_guide(truth, shared=2, private=1):

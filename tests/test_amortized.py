@@ -6,9 +6,11 @@ from functools import partial
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 import pytest
 from flax import nnx
 from numpyro import handlers
+from numpyro.infer import SVI
 
 import consilience as cs
 from consilience.guides.amortized import encoder_input
@@ -190,3 +192,28 @@ def test_encoders_by_name_must_be_those_of_the_data(data):
 def test_guide_refuses_data_without_values(data):
     with pytest.raises(ValueError, match=r"'floats': expected values to encode"):
         shapes(guide(), data.without_values())
+
+
+def test_a_fit_of_nine_reads_the_same_numbers_however_they_come(rng_key):
+    """As integers, in another order, some of them only: the networks stay who they are."""
+    generator = np.random.default_rng(0)
+    values = {f"m{i}": generator.integers(0, 3, (7, 2)).astype(float) for i in range(9)}
+    data = cs.MultimodalData.from_arrays(values)
+    model = cs.multimodal_model(cs.standard_normal(2), cs.NormalLikelihood())
+    guide = cs.amortized_guide(2, partial(cs.MLPEncoder, hidden=(5,)), num_features=4)
+    svi = SVI(model, guide, optax.adam(1e-2), cs.MaskedELBO())
+    fitted = cs.fit(rng_key, svi, data, num_epochs=2, progress=False)
+
+    def draws(values, *given):
+        rows = cs.MultimodalData.from_arrays(values)
+        subset = rows.subset_of(*given) if given else None
+        programs = (fitted.guide, fitted.params)
+        return cs.posterior(rng_key, *programs, rows, subset, num_samples=3)["z"]
+
+    some = [f"m{i}" for i in range(5)]
+    plain = draws(values, *some)
+    whole = {n: v.astype(int) if n in ("m7", "m8") else v for n, v in values.items()}
+    for other in (whole, dict(reversed(values.items())), {n: values[n] for n in some}):
+        np.testing.assert_allclose(draws(other, *some), plain, rtol=1e-4, atol=1e-5)
+    with pytest.raises(ValueError, match=r"params: .* encoder.new\$params"):
+        draws({**values, "new": values["m0"]})

@@ -16,13 +16,13 @@ from examples import (
     incomplete,
     linear_gaussian,
     private_linear_gaussian,
-    private_model,
 )
 from flax import nnx
 from numpyro import handlers
 from numpyro.infer import MCMC, NUTS, SVI, Predictive, Trace_ELBO
 
 import consilience as cs
+from consilience.experiments.linear_models import private_program
 from consilience.inference.programs import run
 
 ROWS, FEATURES, LATENT, PRIVATE = 7, 11, 3, 2
@@ -317,7 +317,7 @@ def test_exact_posterior_gives_the_log_likelihood(rng_key, estimator):
     """Corollary 2 and Remark 24: L_S + L_\\S = log p(x) for every S and draw."""
     truth = private_linear_gaussian(rng_key)
     data = incomplete(rng_key, truth)
-    programs = private_model(truth), exact_private_guide(truth)
+    programs = private_program(truth, 2), exact_private_guide(truth)
 
     def rows(members):
         law = lambda key, present: present & members  # noqa: E731
@@ -334,7 +334,7 @@ def test_stl_has_no_variance_at_the_exact_posterior(rng_key, stl, x64):
     """S = O: no learned conditional prior is left; pathwise keeps its noise."""
     truth = private_linear_gaussian(rng_key)
     data, _ = truth.simulate(rng_key, 5)
-    programs = private_model(truth), exact_private_guide(truth)
+    programs = private_program(truth, 2), exact_private_guide(truth)
     estimator = cs.STL() if stl else cs.Pathwise()
     elbo = cs.MaskedELBO(subsets=cs.Fixed((True,) * 3), estimator=estimator)
 
@@ -353,7 +353,7 @@ def test_likelihood_estimates_agree_with_the_closed_form(rng_key):
     truth = private_linear_gaussian(rng_key)
     data = incomplete(rng_key, truth)
     subset = data.subset_of("a", "c")
-    programs = private_model(truth), exact_private_guide(truth)
+    programs = private_program(truth, 2), exact_private_guide(truth)
     estimate = cs.log_likelihood(
         rng_key, *programs, EXACT, data, subset, num_samples=50
     )

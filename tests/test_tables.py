@@ -10,21 +10,7 @@ from numpyro.infer import SVI
 from scipy import stats
 
 import consilience as cs
-
-
-def exact_log_density(fitted, test, names):
-    """log p(x_S) of complete rows: with linear decoders it is a Gaussian."""
-    W, b, variance = [], [], []
-    for name in names:
-        layer = fitted.params[f"decoder.{name}$params"]["linear"]
-        W.append(layer["kernel"].T)
-        b.append(layer["bias"])
-        variance.append(fitted.params[f"{name}.scale"] ** 2)
-    W, b = np.concatenate(W).astype(float), np.concatenate(b).astype(float)
-    covariance = W @ W.T + np.diag(np.concatenate(variance).astype(float))
-    x = np.concatenate([np.asarray(test.values[name], float) for name in names], -1)
-    density = stats.multivariate_normal(b, covariance).logpdf(x)
-    return density + np.asarray(test.log_jacobian(test.subset_of(*names)))
+from consilience.experiments.linear_models import exact_log_density
 
 
 @pytest.mark.slow
@@ -72,8 +58,8 @@ def test_proteins_of_new_patients_are_predicted_from_rna(shared_data):
     seen = np.asarray(first.values["protein"])[np.asarray(first.present[:, 2])]
     column = stats.norm(seen.mean(0), seen.std(0, ddof=1))
     theirs = column.logpdf(np.asarray(data.take(held_out).values["protein"])).sum(-1)
-    exact = exact_log_density(fitted, test, names)
-    exact_rna = exact_log_density(fitted, test, ["mrna", "mirna"])
+    exact = exact_log_density(fitted.params, test, names)
+    exact_rna = exact_log_density(fitted.params, test, ["mrna", "mirna"])
     for what, gain in (
         ("sampled", ours - theirs),
         ("exact", exact - exact_rna - theirs),

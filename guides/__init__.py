@@ -2,6 +2,7 @@
 
 from consilience.guides.aggregations import AGGREGATIONS
 from consilience.guides.amortized import amortized_guide
+from consilience.guides.auxiliary import auxiliary_guide
 from consilience.guides.convolutional_encoders import ConvEncoder, TextEncoder
 from consilience.guides.corrected_experts import CorrectedProductOfExperts
 from consilience.guides.embedding_encoder import EmbeddingEncoder
@@ -59,5 +60,6 @@ __all__ = [
     "SumPooling",
     "TextEncoder",
     "amortized_guide",
+    "auxiliary_guide",
     "shared_private_guide",
 ]

@@ -1,22 +1,21 @@
 """Mixture of products of experts, over all subsets at once."""
 
-import math
 from typing import final
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 import numpyro
 import numpyro.distributions as dist
 from flax import nnx
-from jaxtyping import Array, Bool, Float, Key
+from jaxtyping import Array, Bool, Float
 
 from consilience.guides.experts import Experts, mean_scale, uniform_over, with_prior
 from consilience.guides.heads import NormalHead, mixture
 from consilience.guides.roles import Aggregation, only
+from consilience.nn.sets import all_subsets, random_non_empty
 from consilience.nn.sizes import check_positive
 
-MAX_MODALITIES = 12
+ADVICE = "pass max_components, or use ProductOfExperts or SumPooling"
 
 
 @final
@@ -78,13 +77,14 @@ class MixtureOfProductsOfExperts(Aggregation):
         natural, count = only(embedded, subset), subset.shape[-1]
         if self.max_components is not None and 2**count - 1 > self.max_components:
             key = _require_key(numpyro.prng_key())
-            members = random_subsets(key, subset, self.max_components)
+            keys = jax.random.split(key, self.max_components)
+            members = jax.vmap(random_non_empty, (0, None), 1)(keys, subset)
             products = jnp.einsum(
                 "ncm,nmp->ncp", members.astype(natural.dtype), natural
             )
             logits = jnp.zeros(products.shape[:2], natural.dtype)
         else:
-            table = jnp.asarray(non_empty_subsets(count))
+            table = jnp.asarray(all_subsets(count, ADVICE)[1:])
             products = jnp.einsum("cm,nmp->ncp", table.astype(natural.dtype), natural)
             inside = ~(table & ~subset[:, None]).any(-1)
             logits = uniform_over(inside, natural.dtype)
@@ -92,43 +92,6 @@ class MixtureOfProductsOfExperts(Aggregation):
 
     def distribution(self, parameters: tuple[Array, Array, Array]) -> dist.Distribution:
         return mixture(NormalHead(), *parameters)
-
-
-def non_empty_subsets(num_modalities: int) -> Bool[np.ndarray, "subsets modalities"]:
-    """All 2^M − 1 non-empty subsets.
-
-    Raises:
-        ValueError: M > 12.
-    """
-    if num_modalities > MAX_MODALITIES:
-        raise ValueError(
-            f"MixtureOfProductsOfExperts: expected at most {MAX_MODALITIES} modalities, "
-            f"got {num_modalities}, which have 2^{num_modalities} − 1 subsets; pass "
-            "max_components, or use ProductOfExperts or SumPooling"
-        )
-    codes = np.arange(1, 2**num_modalities)
-    return (codes[:, None] >> np.arange(num_modalities)) % 2 == 1
-
-
-def random_subsets(
-    rng_key: Key[Array, ""],
-    subset: Bool[Array, "rows modalities"],
-    num_draws: int,
-) -> Bool[Array, "rows draws modalities"]:
-    """Non-empty subsets of S, uniform, with replacement; empty ones where S is empty.
-
-    Coins decide on each member. That no earlier one came heads has probability 2^-i for
-    the i-th member, so the first head is drawn from that law, and coins for the rest.
-    """
-    key_first, key_rest = jax.random.split(rng_key)
-    rank = jnp.cumsum(subset, -1)
-    halvings = jnp.where(subset, -math.log(2.0) * rank, -jnp.inf)
-    halvings = jnp.where(subset.any(-1, keepdims=True), halvings, 0.0)
-    shape = (num_draws, subset.shape[0])
-    first = jax.random.categorical(key_first, halvings, shape=shape).T[..., None]
-    index = jnp.arange(subset.shape[1])
-    coins = jax.random.bernoulli(key_rest, 0.5, (*first.shape[:2], len(index)))
-    return ((index == first) | (coins & (index > first))) & subset[:, None]
 
 
 def _require_key(key: Array | None) -> Array:

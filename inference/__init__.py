@@ -1,21 +1,48 @@
 """Bounds, training, and what to do with a trained posterior."""
 
 from consilience.inference.attention import attention_weights
+from consilience.inference.bounds import BOUNDS
 from consilience.inference.datatree import to_datatree
 from consilience.inference.elbo import MultimodalELBO
 from consilience.inference.estimators import (
     ESTIMATORS,
     STL,
     AnalyticKL,
+    DReG,
     Estimator,
     Pathwise,
+    PublishedDReG,
+)
+from consilience.inference.experts import (
+    AuxiliaryMixtureOfExpertsELBO,
+    JensenShannonELBO,
+    MixtureOfExpertsELBO,
 )
 from consilience.inference.fitted import Fitted, History
+from consilience.inference.importance_weighted import (
+    ImportanceWeightedELBO,
+    ImportanceWeightedMaskedELBO,
+)
 from consilience.inference.likelihood import LogLikelihood, log_likelihood
-from consilience.inference.masked import BOUNDS, MaskedELBO
+from consilience.inference.masked_elbo import MaskedELBO
+from consilience.inference.mixture_elbo import MixtureELBO
 from consilience.inference.posterior import generate, generate_from_prior, posterior
+from consilience.inference.presets import (
+    PRESETS,
+    Method,
+    Networks,
+    masked,
+    mmjsd,
+    mmvae,
+    mmvae_plus,
+    mopoe,
+    mvae,
+    mvtcae,
+)
+from consilience.inference.subsampled import SubsampledELBO
 from consilience.inference.subsets import (
     SUBSETS,
+    BySize,
     Fixed,
     Hierarchical,
     Independent,
@@ -23,25 +50,44 @@ from consilience.inference.subsets import (
     Unimodal,
 )
 from consilience.inference.terms import Terms, Views
+from consilience.inference.total_correlation import (
+    InterpolatedTotalCorrelationELBO,
+    TotalCorrelationELBO,
+)
 from consilience.inference.training import fit, validation_bound
 
 __all__ = [
     "BOUNDS",
     "ESTIMATORS",
+    "PRESETS",
     "STL",
     "SUBSETS",
     "AnalyticKL",
+    "AuxiliaryMixtureOfExpertsELBO",
+    "BySize",
+    "DReG",
     "Estimator",
     "Fitted",
     "Fixed",
     "Hierarchical",
     "History",
+    "ImportanceWeightedELBO",
+    "ImportanceWeightedMaskedELBO",
     "Independent",
+    "InterpolatedTotalCorrelationELBO",
+    "JensenShannonELBO",
     "LogLikelihood",
     "MaskedELBO",
+    "Method",
+    "MixtureELBO",
+    "MixtureOfExpertsELBO",
     "MultimodalELBO",
+    "Networks",
     "Pathwise",
+    "PublishedDReG",
+    "SubsampledELBO",
     "Terms",
+    "TotalCorrelationELBO",
     "UniformNonEmpty",
     "Unimodal",
     "Views",
@@ -50,6 +96,13 @@ __all__ = [
     "generate",
     "generate_from_prior",
     "log_likelihood",
+    "masked",
+    "mmjsd",
+    "mmvae",
+    "mmvae_plus",
+    "mopoe",
+    "mvae",
+    "mvtcae",
     "posterior",
     "to_datatree",
     "validation_bound",

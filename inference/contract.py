@@ -25,6 +25,7 @@ def inspect(
     data: MultimodalData,
     *,
     stratified: bool = True,
+    also: Callable[[Sites, dict, MultimodalData], None] = lambda *_: None,
 ) -> Sites:
     """Trace both programs abstractly, check the contract and name the latent sites.
 
@@ -35,6 +36,7 @@ def inspect(
         data: rows.
         stratified: a first site that is a mixture will be drawn component by component,
             which need be reparameterised each; the mixture itself need not.
+        also: further checks of the bound, given sites, the guide's trace and data.
 
     Raises:
         TypeError: `data` is no `MultimodalData`; a latent of the guide cannot be
@@ -55,10 +57,29 @@ def inspect(
         model_trace = run(model, params, key, latents, data)
         _check_model(model_trace, guide_trace, sites, data)
         _check_private_prior(model_trace, guide_trace)
+        also(sites, guide_trace, data)
         found.append(sites)
 
     jax.eval_shape(abstract, jax.random.key(0))
     return found[0]
+
+
+def parameters_of_prior(
+    model: Callable, params: dict, data: MultimodalData, site: str
+) -> tuple[str, ...]:
+    """Names of the parameters that the law of a latent depends on, by data flow."""
+
+    def law(params, key):
+        return run(model, params, key, {}, data, data.present)[site]["fn"]
+
+    traced = jax.make_jaxpr(law)(params, jax.random.key(0)).jaxpr
+    needed = {id(v) for v in traced.outvars}
+    for equation in reversed(traced.eqns):
+        if any(id(v) in needed for v in equation.outvars):
+            needed |= {id(v) for v in equation.invars}
+    names = [name for name in sorted(params) for _ in jax.tree.leaves(params[name])]
+    used = [n for n, v in zip(names, traced.invars, strict=False) if id(v) in needed]
+    return tuple(dict.fromkeys(used))
 
 
 def require_data(data: object) -> None:

@@ -1,9 +1,10 @@
-"""The base of all bounds: views, particles, estimators, plate scale, global sites."""
+"""The base of all bounds: views, draws, estimators, plate scale, global sites."""
 
 import math
 from abc import abstractmethod
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from types import MappingProxyType
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -11,40 +12,62 @@ from jaxtyping import Array, Bool, Float, Key
 from numpyro.infer.elbo import ELBO
 
 from consilience.datasets.data import MultimodalData
+from consilience.inference import programs
 from consilience.inference.contract import inspect
-from consilience.inference.estimators import STL, Estimator, is_stratified
-from consilience.inference.subsets import Hierarchical, SubsetLaw
-from consilience.inference.terms import Terms, Views, evaluate
+from consilience.inference.estimators import STL, Estimator
+from consilience.inference.reductions import Draws, average
+from consilience.inference.terms import Evaluation, Terms, Views
 from consilience.nn.sizes import check_positive
+
+
+class Values(NamedTuple):
+    """What `combine` gave for every draw: J samples of K strata.
+
+    Attributes:
+        value: `[J, K, V, N]`.
+        log_weights: of the strata; they sum to one over K.
+        tag: of the draws, for DReG, or None.
+    """
+
+    value: Draws
+    log_weights: Draws
+    tag: Draws | None
 
 
 class MultimodalELBO(ELBO):
     """A bound made of views on subsets; use it as `SVI(model, guide, optimizer, elbo)`.
 
-    Subclasses are two small methods, `views` and `combine`. The loss is the negative
-    bound, summed over the data plate with its scale. Rows without any modality count 0.
+    Subclasses are two small methods, `views` and `combine`, and sometimes `reduce`. The
+    loss is the negative bound, summed over the data plate with its scale. Rows without
+    any modality count 0.
 
     Args:
-        subsets: the law ρ of the random subset, as in `SUBSETS`.
         beta: weight of every KL term, β ≥ 0; `svi.update(state, data, beta=...)`
             overrides it, for schedules.
         weights: factor of log p(x_s | z) by modality, in training only; 1 if not named.
         estimator: of the KL terms, as in `ESTIMATORS`.
-        num_particles: draws of the guide to average over.
+        num_particles: estimates of the bound to average over.
+
+    Raises:
+        TypeError: no estimator.
+        ValueError: a setting out of its range; an estimator that is wrong for this bound.
     """
+
+    num_samples = 1
+    weighted = False
 
     def __init__(
         self,
         *,
-        subsets: SubsetLaw = Hierarchical(),  # noqa: B008 (frozen)
         beta: float = 1.0,
         weights: Mapping[str, float] | None = None,
         estimator: Estimator = STL(),  # noqa: B008 (frozen)
         num_particles: int = 1,
     ):
-        _check_settings(subsets, beta, weights, estimator, num_particles)
+        _check_settings(beta, weights, num_particles)
+        check_estimator(estimator, type(self).__name__, self.weighted)
         super().__init__(num_particles=num_particles)
-        self.subsets, self.beta, self.estimator = subsets, beta, estimator
+        self.beta, self.estimator = beta, estimator
         self.weights = MappingProxyType(dict(weights or {}))
         self._frozen = True
 
@@ -69,6 +92,26 @@ class MultimodalELBO(ELBO):
     ) -> Float[Array, "views rows"]:
         """Each view's part of each row's bound."""
 
+    def reduce(
+        self, values: Values, views: Views, beta: float | Array
+    ) -> Float[Array, "views rows"]:
+        """From draws to views: the mean."""
+        return average(values.value, values.log_weights)
+
+    def replace(self, rng_key: Key[Array, ""], params: dict, latents: dict) -> dict:
+        """Latents `[V, K, N, ...]` as they are decoded: as they were drawn."""
+        return latents
+
+    def check(
+        self, sites: programs.Sites, guide_trace: dict, data: MultimodalData
+    ) -> None:
+        """Refuse guides that the bound is not made for; values are abstract."""
+
+    def inspect(self, model, guide, params, data: MultimodalData) -> programs.Sites:
+        """Check the contract, and what the bound asks beyond, before anything compiles."""
+        settings = {"stratified": self.stratified, "also": self.check}
+        return inspect(model, guide, params, data, **settings)
+
     def loss_with_mutable_state(
         self, rng_key, param_map, model, guide, data, *, beta=None
     ) -> dict:
@@ -82,40 +125,52 @@ class MultimodalELBO(ELBO):
         self, rng_key, param_map, model, guide, data, *, beta=None
     ) -> tuple[Float[Array, " rows"], Float[Array, ""]]:
         """The bound of each row in nats, unscaled, and the KL of the global latents."""
-        sites = inspect(model, guide, param_map, data, stratified=self.stratified)
+        sites = self.inspect(model, guide, param_map, data)
         key_views, key_draws = jax.random.split(rng_key)
         views = self.views(key_views, data.present)
         beta = self.beta if beta is None else beta
-        weights = self._weights(data)
 
         def particle(key):
-            terms, kl_shared = evaluate(
-                key, self.estimator, model, guide, param_map, data, views, sites
+            key_shared, key_samples = jax.random.split(key)
+            shared = programs.draw_shared(key_shared, guide, param_map, data, sites)
+            programs_ = (self.estimator, model, guide, param_map, data, sites, shared)
+            evaluate = Evaluation(*programs_, self.replace)
+            values, kl_shared = over(
+                lambda key: self._sample(evaluate(key, views), views, beta, data),
+                jax.random.split(key_samples, self.num_samples),
             )
-            terms = terms._replace(log_x=terms.log_x * weights)
-            value = self.combine(terms, views, beta)
+            value = self.reduce(values, views, beta)
             counts = (views.weight != 0) & data.present.any(-1)
-            return jnp.where(counts, views.weight * value, 0.0).sum(0), kl_shared
+            rows = jnp.where(counts, views.weight * value, 0.0).sum(0)
+            return rows, kl_shared[0]
 
-        if self.num_particles == 1:
-            return particle(key_draws)
-        keys = jax.random.split(key_draws, self.num_particles)
-        return jax.tree.map(lambda a: a.mean(0), jax.vmap(particle)(keys))
+        particles = over(particle, jax.random.split(key_draws, self.num_particles))
+        return jax.tree.map(lambda a: a.mean(0), particles)
 
-    def draw_subset(
-        self, rng_key: Key[Array, ""], present: Bool[Array, "rows modalities"]
-    ) -> Bool[Array, "rows modalities"]:
-        """S ~ ρ, as far as present."""
-        return present & self.subsets(rng_key, present)
+    def _sample(self, found, views: Views, beta, data) -> tuple[Values, Array]:
+        """`combine` for each stratum of one draw, and the KL of the global latents."""
+        log_x, kl_prior, kl_cross, *laws = found.terms
+        log_x = log_x * self._weights(data)
+
+        def stratum(*terms):
+            return self.combine(Terms(*terms, *laws), views, beta)
+
+        value = jax.vmap(stratum)(log_x, kl_prior, kl_cross)
+        return Values(value, found.log_weights, found.tag), found.kl_shared
 
     def reconstruction(self, terms: Terms, views: Views) -> Float[Array, "views rows"]:
         """Σ_s score · log p(x_s | z); a term that does not count is not read."""
         return jnp.where(views.score != 0, terms.log_x * views.score, 0.0).sum(-1)
 
+    def cross_rate(self, terms: Terms, views: Views) -> Float[Array, " rows"]:
+        """Σ_c weight · KL of the pair; one that does not count is not read."""
+        weight = views.cross_weight
+        return jnp.where(weight != 0, weight * terms.kl_cross, 0.0).sum(0)
+
     @property
     def stratified(self) -> bool:
         """Whether a root site that is a mixture is drawn once from each component."""
-        return is_stratified(self.estimator)
+        return self.estimator.stratified
 
     def _weights(self, data: MultimodalData) -> Float[Array, " modalities"]:
         for name in self.weights:
@@ -123,13 +178,36 @@ class MultimodalELBO(ELBO):
         return jnp.array([float(self.weights.get(name, 1.0)) for name in data.names])
 
 
-def _check_settings(subsets, beta, weights, estimator, num_particles) -> None:
-    if not callable(subsets) or isinstance(subsets, type):
-        raise TypeError(
-            f"subsets: expected a law such as Hierarchical(), got {subsets!r}"
-        )
-    if not callable(getattr(estimator, "kl", None)) or isinstance(estimator, type):
+def over(function: Callable, keys: Key[Array, " count"]):
+    """The function at every key, stacked; at a single one without a vmap."""
+    if len(keys) == 1:
+        return jax.tree.map(lambda a: a[None], function(keys[0]))
+    return jax.vmap(function)(keys)
+
+
+def check_estimator(estimator: Estimator, bound: str, weighted: bool) -> None:
+    """Refuse what is none, and what is wrong or biased for the bound.
+
+    Raises:
+        TypeError: no estimator.
+        ValueError: an estimator for another kind of bound, naming those for this one.
+    """
+    if not isinstance(estimator, Estimator):
         raise TypeError(f"estimator: expected one such as STL(), got {estimator!r}")
+    name = type(estimator).__name__
+    if weighted and not estimator.weighted:
+        raise ValueError(
+            f"estimator: expected DReG() or Pathwise() for {bound}, got {name}(), which "
+            "is biased, or not defined, inside the logarithm of a mean over draws"
+        )
+    if not weighted and not estimator.plain:
+        raise ValueError(
+            f"estimator: expected STL(), AnalyticKL() or Pathwise() for {bound}, got "
+            f"{name}(), which is for importance-weighted bounds; with one draw it is STL()"
+        )
+
+
+def _check_settings(beta, weights, num_particles) -> None:
     if not isinstance(beta, int | float) or not 0 <= beta < math.inf:
         raise ValueError(f"beta: expected a number of 0 or more, got {beta!r}")
     check_positive(num_particles=num_particles)

@@ -112,22 +112,35 @@ def draw(
     data: MultimodalData,
     subsets,
     sites: Sites,
+    shared: tuple[dict, dict],
     stratified: bool = False,
+    inner=None,
 ) -> Draw:
     """Call the guide once for each of `subsets [V, N, M]`; features are computed once.
+
+    Args:
+        rng_key: of the draws.
+        guide: the guide.
+        params: its parameters.
+        data: rows.
+        subsets: one for each view.
+        sites: of the guide.
+        shared: values and distributions of the global sites, from `draw_shared`.
+        stratified: draw a root site that is a mixture once from each component.
+        inner: `[V, K, N, M]`, what later sites of each stratum condition on in place of
+            the view's subset.
 
     Raises:
         ValueError: the guide's features depend on the subset.
     """
-    key_shared, key_views = jax.random.split(rng_key)
-    shared, shared_fns = draw_shared(key_shared, guide, params, data, sites)
 
-    def view(subset, key):
+    def view(subset, inner, key):
         key_first, key_strata = jax.random.split(key)
-        first = run(guide, params, key_first, shared, data, subset)
+        first = run(guide, params, key_first, shared[0], data, subset)
         root = first[sites.root]["fn"]
         if stratified and is_mixture(root):
-            latents, log_weights = strata(key_strata, first, subset)
+            given = subset if inner is None else inner
+            latents, log_weights = strata(key_strata, first, given)
         else:
             latents = {name: first[name]["value"][None] for name in sites.local}
             log_weights = jnp.zeros((1, data.size))
@@ -138,19 +151,21 @@ def draw(
         roots, log_weights = component_draws(key_root, first[sites.root]["fn"])
         if not sites.later:
             return {sites.root: roots}, log_weights
-        given = shared | with_features(features(first))
+        given = shared[0] | with_features(features(first))
+        subset = jnp.broadcast_to(subset, (len(roots), *data.present.shape))
 
-        def later(key, root):
+        def later(key, root, subset):
             fixed = {**given, sites.root: root}
             trace = run(guide, params, key, fixed, data, subset)
             return {name: trace[name]["value"] for name in sites.local}
 
         keys = jax.random.split(key_later, len(roots))
-        return jax.vmap(later)(keys, roots), log_weights
+        return jax.vmap(later)(keys, roots, subset), log_weights
 
-    keys = jax.random.split(key_views, len(subsets))
+    keys = jax.random.split(rng_key, len(subsets))
+    axes = (0, None if inner is None else 0, 0)
     try:
-        views = jax.vmap(view, out_axes=(0, 0, 0, None))(subsets, keys)
+        views = jax.vmap(view, axes, (0, 0, 0, None))(subsets, inner, keys)
     except ValueError as error:
         if "out_axes" not in str(error):
             raise
@@ -158,7 +173,7 @@ def draw(
             f"guide: expected the deterministic site {FEATURES!r} to hold only what does "
             "not depend on the subset, but it does; register it before pooling"
         ) from error
-    return Draw(*views, shared, shared_fns)
+    return Draw(*views, *shared)
 
 
 def is_mixture(fn: dist.Distribution) -> bool:

@@ -1,4 +1,4 @@
-"""What a bound is combined of: densities and KL estimates of every view, at one draw."""
+"""What a bound is combined of: densities and KL estimates of every view, draw by draw."""
 
 import dataclasses
 from collections.abc import Callable
@@ -6,11 +6,14 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Bool, Float, PyTree, Shaped
+import numpyro.distributions as dist
+from jax import lax
+from jaxtyping import Array, Bool, Float, Shaped
 
 from consilience.datasets.data import MultimodalData
 from consilience.inference import programs
-from consilience.inference.estimators import Estimator, is_stratified
+from consilience.inference.estimators import Estimator
+from consilience.inference.reductions import tagged
 
 
 class Views(NamedTuple):
@@ -21,149 +24,198 @@ class Views(NamedTuple):
         score: `[V, N, M]`, coefficient of log p(x_s | z_v).
         weight: `[V, N]`, weight of each view in a row's bound.
         cross: pairs (v, u): KL(q(· | subsets[v]) ‖ q(· | subsets[u])) is wanted.
+        cross_weight: `[C, N]`, weight of each of them in a row's bound.
+        inner: `[V, K, N, M]`, what sites after the first condition on in each of the K
+            strata, or None: on the view's subset.
     """
 
     subsets: Bool[Array, "all_views rows modalities"]
     score: Shaped[Array, "views rows modalities"]
     weight: Shaped[Array, "views rows"]
     cross: tuple[tuple[int, int], ...] = ()
+    cross_weight: Shaped[Array, "pairs rows"] | None = None
+    inner: Bool[Array, "views strata rows modalities"] | None = None
 
 
 class Terms(NamedTuple):
-    """What a bound is combined of.
+    """What a bound is combined of, at one draw of every view.
 
     Attributes:
         log_x: `[V, N, M]`, log p(x_s | z_v), zero where x_s is absent; times the
             modality's weight when it reaches `combine`.
         kl_prior: `[V, N]`, estimate of KL(q(· | subsets[v]) ‖ p).
         kl_cross: `[C, N]`, estimates for the pairs of `Views.cross`.
+        root: q of the first site, a batch of V + U.
+        prior: the model's distribution of that site.
     """
 
     log_x: Float[Array, "views rows modalities"]
     kl_prior: Float[Array, "views rows"]
     kl_cross: Float[Array, "pairs rows"]
+    root: dist.Distribution
+    prior: dist.Distribution
 
 
-def evaluate(
-    rng_key, estimator: Estimator, model, guide, params, data, views: Views, sites
-) -> tuple[Terms, Float[Array, ""]]:
-    """Draw every view, decode each draw once, estimate its KL terms.
+class Evaluated(NamedTuple):
+    """One draw of each stratum of each view.
 
-    Returns:
-        the terms, and the KL of the global latents.
+    Attributes:
+        terms: those of `Terms`, the first three with a leading axis of K strata.
+        log_weights: `[K, V, N]`, of the strata.
+        tag: `[K, V, N]`, of the draws, for DReG, or None.
+        kl_shared: estimate of the KL of the global latents.
     """
-    stratified = is_stratified(estimator)
-    draw = programs.draw(rng_key, guide, params, data, views.subsets, sites, stratified)
-    particle = _Particle(rng_key, estimator, model, guide, params, data, sites, draw)
-    return particle.terms(views)
+
+    terms: Terms
+    log_weights: Float[Array, "strata views rows"]
+    tag: Float[Array, "strata views rows"] | None
+    kl_shared: Float[Array, ""]
 
 
 @dataclasses.dataclass(frozen=True)
-class _Particle:
-    """One draw of the guide for all views, and what is needed to evaluate it."""
+class Evaluation:
+    """Draws every view, decodes each draw once, estimates its KL terms.
 
-    rng_key: Array
+    Attributes:
+        estimator: of the KL terms.
+        model: p(x, z).
+        guide: q(z | x_S).
+        params: parameters of both.
+        data: rows.
+        sites: latent sites.
+        shared: values and distributions of the global ones, from `draw_shared`.
+        replace: changes drawn latents before they are decoded: key, parameters, latents.
+    """
+
     estimator: Estimator
     model: Callable
     guide: Callable
     params: dict
     data: MultimodalData
     sites: programs.Sites
-    draw: programs.Draw
+    shared: tuple[dict, dict]
+    replace: Callable[[Array, dict, dict], dict]
 
-    def terms(self, views: Views) -> tuple[Terms, Float[Array, ""]]:
-        drawn = slice(0, views.score.shape[0])
-        given = (
-            views.subsets,
-            self.draw.root,
-            self.draw.latents,
-            self.draw.log_weights,
+    def __call__(self, rng_key, views: Views) -> Evaluated:
+        """The terms of one draw."""
+        key_draw, key_replace, key_model = jax.random.split(rng_key, 3)
+        fixed = (self.guide, self.params, self.data, views.subsets, self.sites)
+        stratified = self.estimator.stratified
+        draw = programs.draw(key_draw, *fixed, self.shared, stratified, views.inner)
+        drawn = len(views.score)
+        latents, log_weights = programs.at(
+            (draw.latents, draw.log_weights), slice(drawn)
         )
-        (log_x, kl_prior), fns, shared = jax.vmap(self._view)(
-            *programs.at(given, drawn)
-        )
-        kl_cross = jnp.zeros((0, self.data.size))
+        tag = None
+        if self.estimator.doubly:
+            latents, tag = tagged(latents, log_weights)
+            tag = jnp.swapaxes(tag, 0, 1)
+        latents = self.replace(key_replace, self.params, latents)
+        held = _Held(self, draw, key_model)
+        terms, kl_shared = held.terms(views, latents, log_weights.shape[1])
+        return Evaluated(terms, jnp.swapaxes(log_weights, 0, 1), tag, kl_shared)
+
+
+@dataclasses.dataclass(frozen=True)
+class _Held:
+    """An evaluation with its draw."""
+
+    of: Evaluation
+    draw: programs.Draw
+    rng_key: Array
+
+    def terms(self, views: Views, latents: dict, strata: int) -> tuple[Terms, Array]:
+        drawn = len(views.score)
+        inner = views.inner
+        if inner is None:
+            inner = views.subsets[:drawn, None]
+        inner = jnp.broadcast_to(inner, (drawn, strata, *self.of.data.present.shape))
+        root = programs.at(self.draw.root, slice(drawn))
+        (log_x, kl_prior), fns, (prior, shared) = jax.vmap(
+            self._view, out_axes=(1, 0, 0)
+        )(inner, root, latents)
+        kl_cross = jnp.zeros((strata, 0, self.of.data.size))
         if views.cross:
             v, u = (jnp.array(index) for index in zip(*views.cross, strict=True))
-            own = (self.draw.root, fns, self.draw.latents, self.draw.log_weights)
-            other = (views.subsets, self.draw.root)
-            kl_cross = jax.vmap(self._cross)(programs.at(own, v), programs.at(other, u))
-        fns = self.draw.shared_fns
-        kl_shared = self._kl(
-            fns, programs.stop(fns), programs.at(shared, 0), self.draw.shared
-        )
-        return Terms(log_x, kl_prior, kl_cross), kl_shared
+            own, other = (root, fns, latents), (views.subsets, self.draw.root)
+            kl_cross = jax.vmap(self._cross, out_axes=1)(
+                programs.at(own, v), programs.at(other, u)
+            )
+        first = programs.at(programs.at((prior, shared), 0), 0)
+        fns = self.of.shared[1]
+        kl_shared = self._kl(fns, programs.stop(fns), first[1], self.of.shared[0])
+        return Terms(log_x, kl_prior, kl_cross, self.draw.root, first[0]), kl_shared
 
-    def _view(self, subset, root, latents, log_weights):
-        """(log p(x_s | z), KL to the prior), means over strata; later sites' fns."""
+    def _view(self, inner, root, latents):
+        """(log p(x_s | z), KL to the prior) of each stratum; later sites' fns; priors."""
 
-        def stratum(latents):
+        def stratum(index, subset, latents):
             log_x, prior, shared = self._model(latents)
             fns = self._later(subset, latents)
-            return (log_x, self._kl_root(root, fns, prior, latents)), fns, shared
+            kl = self._kl_rows(root, fns, prior, latents, index)
+            return (log_x, kl), fns, (prior[self.of.sites.root], shared)
 
-        terms, fns, shared = jax.vmap(stratum)(latents)
-        return average(terms, log_weights), fns, programs.at(shared, 0)
+        return jax.vmap(stratum)(jnp.arange(len(inner)), inner, latents)
 
     def _cross(self, own, other):
-        """KL(q(· | subsets[v]) ‖ q(· | subsets[u])) at the draws of v."""
-        (root, fns, latents, log_weights), (subset, other_root) = own, other
+        """KL(q(· | subsets[v]) ‖ q(· | subsets[u])) at each stratum's draw of v."""
+        (root, fns, latents), (subset, other_root) = own, other
 
-        def stratum(latents, fns):
+        def stratum(index, latents, fns):
             later, _ = self._later(subset, latents)
-            others = {self.sites.root: other_root} | later
-            return self._kl_root(root, fns, others, latents)
+            others = {self.of.sites.root: other_root} | later
+            return self._kl_rows(root, fns, others, latents, index)
 
-        return average(jax.vmap(stratum)(latents, fns), log_weights)
+        strata = jnp.arange(len(latents[self.of.sites.root]))
+        return jax.vmap(stratum)(strata, latents, fns)
 
     def _model(self, latents: dict):
         """log p(x_s | z) `[N, M]`, and p of the row sites and of the global ones."""
-        given = {**latents, **self.draw.shared}
-        trace = programs.run(self.model, self.params, self.rng_key, given, self.data)
-        names = self.data.names
-        log_x = [trace[n]["fn"].log_prob(trace[n]["value"]) for n in names]
+        of, given = self.of, {**latents, **self.of.shared[0]}
+        trace = programs.run(of.model, of.params, self.rng_key, given, of.data)
+        log_x = [trace[n]["fn"].log_prob(trace[n]["value"]) for n in of.data.names]
         local, shared = (
             {n: trace[n]["fn"] for n in names}
-            for names in (self.sites.local, self.sites.shared)
+            for names in (of.sites.local, of.sites.shared)
         )
         return jnp.stack(log_x, -1), local, shared
 
     def _later(self, subset, latents: dict) -> tuple[dict, dict]:
         """The guide's later sites, as they are and with parameters stopped."""
-        live = (self.params, self.draw.features)
-        held = (
-            programs.stop_variational(self.params),
-            programs.stop(self.draw.features),
-        )
-        fixed = (self.data, subset, latents, self.draw.shared, self.sites)
+        of, features = self.of, self.draw.features
+        live = (of.params, features)
+        held = (programs.stop_variational(of.params), programs.stop(features))
+        fixed = (of.data, subset, latents, of.shared[0], of.sites)
         return tuple(
-            programs.later_fns(self.guide, *given, *fixed) for given in (live, held)
+            programs.later_fns(of.guide, *given, *fixed) for given in (live, held)
         )
 
-    def _kl_root(self, root, fns, others, latents):
+    def _kl_rows(self, root, fns, others, latents, index):
         """KL of all row sites: the first one's distribution is `root`."""
-        live, held = ({self.sites.root: fn} for fn in (root, programs.stop(root)))
-        return self._kl(live | fns[0], held | fns[1], others, latents)
+        site = self.of.sites.root
+        live, held = ({site: fn} for fn in (root, programs.stop(root)))
+        kl = self._kl(live | fns[0], held | fns[1], others, latents)
+        by_component = self.of.estimator.stratified and programs.is_mixture(root)
+        if self.of.estimator.component_score and by_component:
+            kl = kl - component_score(root, latents[site], index)
+        return kl
 
     def _kl(self, live: dict, stopped: dict, other: dict, values: dict):
         """Σ over sites of the estimator's KL(live ‖ other)."""
         terms = [
-            self.estimator.kl(name, fn, stopped[name], other[name], values[name])
+            self.of.estimator.kl(name, fn, stopped[name], other[name], values[name])
             for name, fn in live.items()
         ]
         return sum(terms, start=jnp.zeros(()))
 
 
-def average(
-    terms: PyTree[Float[Array, "strata rows ..."]],
-    log_weights: Float[Array, "strata rows"],
-) -> PyTree[Float[Array, "rows ..."]]:
-    """Σ_k π_k · terms_k by row; a stratum of weight 0 is not read."""
-    if len(log_weights) == 1:
-        return programs.at(terms, 0)
-
-    def mean(x):
-        weights = jnp.exp(log_weights).reshape(*log_weights.shape, *[1] * (x.ndim - 2))
-        return (weights * jnp.where(weights > 0, x, 0.0)).sum(0)
-
-    return jax.tree.map(mean, terms)
+def component_score(
+    mixture: dist.MixtureSameFamily, value: Float[Array, "rows ..."], index: Array
+) -> Float[Array, " rows"]:
+    """Zero, with the gradient ∂_φ (log q_k − log q)(z), z held fixed and k = `index`."""
+    value = lax.stop_gradient(value)
+    each = mixture.component_distribution.log_prob(
+        jnp.expand_dims(value, -1 - len(mixture.event_shape))
+    )
+    gap = jnp.take(each, index, axis=-1) - mixture.log_prob(value)
+    return gap - lax.stop_gradient(gap)

@@ -1,6 +1,7 @@
 """Training: epochs on the device, minibatches, a validation bound."""
 
 import math
+from collections.abc import Callable
 from functools import partial
 
 import jax
@@ -60,9 +61,8 @@ def fit(
     key_init, key_order, key_validation, key_support = jax.random.split(rng_key, 4)
     data, size = data.bare(), min(batch_size, data.size)
     state = jax.jit(svi.init)(key_init, data.batch(jnp.arange(size)))
-    stratified = getattr(svi.loss, "stratified", False)
     params = svi.get_params(state)
-    inspect(svi.model, svi.guide, params, data, stratified=stratified)
+    _inspect(svi.loss)(svi.model, svi.guide, params, data)
     check_support(key_support, svi.model, svi.guide, params, data)
     bounds, validated = [], []
     with tqdm(range(num_epochs), disable=not progress, unit="epoch") as bar:
@@ -135,6 +135,11 @@ def validation_bound(
 @partial(jax.jit, static_argnames="svi")
 def _bound(svi, rng_key, params, data) -> Float[Array, ""]:
     return -svi.loss.loss(rng_key, params, svi.model, svi.guide, data)
+
+
+def _inspect(loss) -> Callable:
+    """A bound's own check of model and guide; for others, without strata."""
+    return getattr(loss, "inspect", partial(inspect, stratified=False))
 
 
 def _finite(bound: float, epoch: int) -> float:

@@ -24,7 +24,12 @@ from consilience.models.location_scale import (
 )
 from consilience.models.maximum_likelihood import maximum_likelihood
 from consilience.models.multimodal import multimodal_model, observe
-from consilience.models.priors import PRIORS, gaussian_mixture, standard_normal
+from consilience.models.priors import (
+    PRIORS,
+    gaussian_mixture,
+    standard_laplace,
+    standard_normal,
+)
 from consilience.models.private import (
     PRIVATE_PRIORS,
     learned_private,
@@ -61,6 +66,7 @@ __all__ = [
     "multimodal_model",
     "observe",
     "shared_private_model",
+    "standard_laplace",
     "standard_normal",
     "standard_private",
 ]

@@ -34,6 +34,20 @@ def standard_normal(latent_dim: int) -> Prior:
     return prior
 
 
+def standard_laplace(latent_dim: int) -> Prior:
+    """p(z) = Π_d Laplace(z_d; 0, 1) over `[latent_dim]`; its variance is 2.
+
+    Raises:
+        ValueError: `latent_dim` is not positive.
+    """
+    check_positive(latent_dim=latent_dim)
+
+    def prior() -> dist.Distribution:
+        return dist.Laplace(jnp.zeros(latent_dim), jnp.ones(latent_dim)).to_event(1)
+
+    return prior
+
+
 def gaussian_mixture(latent_dim: int, num_components: int) -> Prior:
     """p(z) = Σ_c π_c N(μ_c, diag σ_c²), all learned (Hirt et al. 2024, section 4.2).
 
@@ -60,4 +74,8 @@ def gaussian_mixture(latent_dim: int, num_components: int) -> Prior:
     return prior
 
 
-PRIORS = {"standard_normal": standard_normal, "gaussian_mixture": gaussian_mixture}
+PRIORS = {
+    "standard_normal": standard_normal,
+    "standard_laplace": standard_laplace,
+    "gaussian_mixture": gaussian_mixture,
+}

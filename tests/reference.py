@@ -130,3 +130,71 @@ def central_difference(f, x, step: float = 1e-4) -> np.ndarray:
     shifts = step * np.eye(x.size).reshape(x.size, *x.shape)
     rows = [(f(x + h) - f(x - h)) / (2 * step) for h in shifts]
     return np.array(rows).reshape(*x.shape, *np.shape(rows[0]))
+
+
+# Published objectives of one row, in nats, from the draws that were made. `log_x[s]` is
+# log p(x_s | z) at such a draw; experts are (loc [D], scale [D]) of present modalities.
+
+
+def normal_kl(q, p) -> float:
+    """KL of Normals with independent dimensions, each (loc, scale)."""
+    (a, u), (b, v) = q, p
+    return float(np.sum(np.log(v / u) + (u**2 + (a - b) ** 2) / (2 * v**2) - 0.5))
+
+
+def elbo(log_x, members, q, prior) -> float:
+    """L_S: reconstruction of S less the rate."""
+    return sum(log_x[s] for s in members) - normal_kl(q, prior)
+
+
+def masked_objective(log_x_S, log_x_O, S, O, q_S, q_O, prior) -> float:  # noqa: E741
+    """Hirt et al. 2024, equations 3 and 4."""
+    rest = [s for s in O if s not in S]
+    cross = sum(log_x_O[s] for s in rest) - normal_kl(q_O, q_S) if rest else 0.0
+    return elbo(log_x_S, S, q_S, prior) + cross
+
+
+def mvae_objective(views, prior) -> float:
+    """Wu & Goodman 2018, equation 5; each view is (log_x at its draw, members, q)."""
+    return sum(elbo(log_x, members, q, prior) for log_x, members, q in views)
+
+
+def mopoe_objective(views, O, prior) -> float:  # noqa: E741
+    """Sutter et al. 2021, lemma 2; views as above, one for each non-empty subset of O."""
+    values = [sum(log_x[s] for s in O) - normal_kl(q, prior) for log_x, _, q in views]
+    return float(np.mean(values))
+
+
+def mmvae_objective(log_weights) -> float:
+    """Shi et al. 2019, equation 3: 1/M Σ_m log 1/K Σ_k w; `[M, K]`."""
+    return float(np.mean([log_mean_exp(row) for row in np.asarray(log_weights)]))
+
+
+def mmvae_log_weight(log_x, log_prior, log_experts) -> float:
+    """log p(z) Π p(x_s|z) / (1/M Σ_m q_m(z))."""
+    return sum(log_x) + log_prior - log_mean_exp(np.array(log_experts))
+
+
+def mmvae_plus_log_weight(log_x, log_prior, log_experts, own_w) -> float:
+    """Palumbo et al. 2023, equation 5; `own_w` is (log p(w_s), log q(w_s | x_s))."""
+    shared = mmvae_log_weight(log_x, log_prior, log_experts)
+    return shared + own_w[0] - own_w[1]
+
+
+def mmjsd_objective(log_x_of_experts, experts, prior) -> float:
+    """Sutter et al. 2020, equation 7, with f the weighted geometric mean of all."""
+    parts = [*experts, prior]
+    share = 1 / len(parts)
+    precision = sum(share / v**2 for _, v in parts)
+    loc = sum(share * m / v**2 for m, v in parts) / precision
+    f = (loc, precision**-0.5)
+    reconstruction = np.mean([sum(log_x) for log_x in log_x_of_experts])
+    return float(reconstruction - sum(share * normal_kl(q, f) for q in parts))
+
+
+def mvtcae_objective(log_x, alpha, q, experts, prior) -> float:
+    """Hwang et al. 2021, equation 8."""
+    M = len(experts)
+    rate = (1 - alpha) * normal_kl(q, prior)
+    conditional = sum(normal_kl(q, expert) for expert in experts)
+    return (M - alpha) / M * sum(log_x) - rate - alpha / M * conditional

@@ -1,10 +1,13 @@
 """Estimates of KL terms, and settings that a bound refuses."""
 
+import inspect
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 import numpyro.distributions as dist
 import pytest
+from numpyro.infer.elbo import ELBO
 
 import consilience as cs
 from consilience.inference.estimators import Estimator
@@ -101,5 +104,79 @@ def untyped(monkeypatch):
 @pytest.mark.parametrize(("setting", "error", "match"), REFUSED)
 @pytest.mark.parametrize("bound", cs.BOUNDS)
 def test_bound_refuses_at_construction(bound, setting, error, match):
+    """A bound that has no such setting says that, too."""
+    name = next(iter(setting))
+    if name not in settings_of(cs.BOUNDS[bound]):
+        error, match = TypeError, f"unexpected keyword argument '{name}'"
     with pytest.raises(error, match=match):
         cs.BOUNDS[bound](**setting)
+
+
+def settings_of(bound) -> set[str]:
+    """Keywords that the constructors of a bound and its bases name, as far as passed on."""
+    found = set()
+    for base in bound.__mro__:
+        if base is ELBO:
+            break
+        parameters = inspect.signature(base.__init__).parameters
+        found |= parameters.keys()
+        if "__init__" in vars(base) and not any(
+            p.kind is p.VAR_KEYWORD for p in parameters.values()
+        ):
+            break
+    return found - {"self", "settings"}
+
+
+@pytest.mark.parametrize("bound", cs.BOUNDS)
+@pytest.mark.parametrize("name", cs.ESTIMATORS)
+def test_bounds_take_the_estimators_that_are_right_for_them(bound, name):
+    make = cs.BOUNDS[bound]
+    if "estimator" not in settings_of(make):
+        return
+    estimator = cs.ESTIMATORS[name]()
+    experts = "experts" in bound
+    right = estimator.weighted if make.weighted else estimator.plain
+    if right and (estimator.stratified or not experts):
+        assert make(estimator=estimator).estimator == estimator
+        return
+    wanted = "stratified" if right else r"DReG\(\)" if make.weighted else r"STL\(\)"
+    with pytest.raises(ValueError, match=f"estimator: expected .*{wanted}"):
+        make(estimator=estimator)
+
+
+def test_the_published_gradient_is_said_to_be_biased_and_only_for_experts():
+    with pytest.warns(UserWarning, match="biased for mixtures"):
+        published = cs.PublishedDReG()
+    assert cs.MixtureOfExpertsELBO(3, estimator=published).estimator == published
+    with pytest.raises(ValueError, match=r"expected DReG\(\) .*PublishedDReG"):
+        cs.ImportanceWeightedELBO(3, estimator=published)
+
+
+def test_a_weighted_bound_with_another_beta_is_no_bound_and_says_so():
+    with pytest.warns(UserWarning, match=r"beta=0.5 and 3 samples .* no bound"):
+        cs.ImportanceWeightedELBO(3, beta=0.5)
+    cs.ImportanceWeightedELBO(1, beta=0.5)
+
+
+@pytest.mark.usefixtures("untyped")
+@pytest.mark.parametrize(
+    ("make", "match"),
+    [
+        (lambda: cs.ImportanceWeightedELBO(0), "num_samples: expected a positive"),
+        (lambda: cs.SubsampledELBO(-1), "num_subsets: expected .* got -1"),
+        (lambda: cs.SubsampledELBO(1.0), "num_subsets: expected .* got 1.0"),
+        (
+            lambda: cs.InterpolatedTotalCorrelationELBO(1.1),
+            "alpha: expected .* got 1.1",
+        ),
+    ],
+)
+def test_settings_of_single_bounds(make, match):
+    with pytest.raises(ValueError, match=match):
+        make()
+
+
+def test_exhaustive_needs_a_law_that_knows_its_probabilities():
+    law = lambda key, present: present  # noqa: E731
+    with pytest.raises(TypeError, match=r"subsets: .*knows its probabilities"):
+        cs.MixtureELBO(subsets=law, exhaustive=True)

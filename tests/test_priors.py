@@ -36,6 +36,11 @@ CASES = {
         {},
         lambda z, params: stats.multivariate_normal(np.zeros(LATENT)).logpdf(z),
     ),
+    "standard_laplace": Case(
+        {"latent_dim": LATENT},
+        {},
+        lambda z, params: stats.laplace.logpdf(z).sum(-1),
+    ),
     "gaussian_mixture": Case(
         {"latent_dim": LATENT, "num_components": COMPONENTS},
         {

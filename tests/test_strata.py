@@ -14,7 +14,7 @@ from jax.nn import logsumexp
 from numpyro.infer import SVI, Trace_ELBO
 
 import consilience as cs
-from consilience.inference.terms import average
+from consilience.inference.reductions import average, average_of_logs, log_average
 
 NAMES, WIDTH, SCALE = ("a", "b"), 2, 0.8
 LOADINGS = {"a": jnp.array([1.0, -0.5]), "b": jnp.array([0.3, 2.0])}
@@ -158,12 +158,20 @@ def test_numpyros_own_mixture_may_be_drawn_by_components_only(data, rng_key):
 
 
 def test_strata_of_weight_zero_are_not_read():
-    log_weights = jnp.log(jnp.array([[0.25], [0.75], [0.0]]))
-    terms = jnp.array([[[4.0, 1.0]], [[8.0, 1.0]], [[jnp.nan, jnp.inf]]])
-    np.testing.assert_allclose(average(terms, log_weights), [[7.0, 1.0]])
-    gradient = jax.grad(lambda w: average(terms, w).sum())(log_weights)
-    np.testing.assert_allclose(gradient[:, 0], [1.25, 6.75, 0.0])
-    np.testing.assert_array_equal(average(terms[:1], log_weights[:1]), terms[0])
+    """Values are [samples, strata, views, rows]."""
+    weights = jnp.array([[0.25], [0.75], [0.0]])
+    log_weights = jnp.log(jnp.broadcast_to(weights, (3, 2)))[None, :, None]
+    value = jnp.array([[4.0, 1.0], [8.0, 1.0], [jnp.nan, jnp.inf]])[None, :, None]
+    np.testing.assert_allclose(average(value, log_weights), [[7.0, 1.0]])
+    gradient = jax.grad(lambda w: average(value, w).sum())(log_weights)
+    np.testing.assert_allclose(gradient[0, :, 0, 0], [1.0, 6.0, 0.0])
+    found = log_average(value, log_weights, None, 1.0)
+    np.testing.assert_allclose(found[0, 0], np.log(np.exp(4) / 4 + 0.75 * np.exp(8)))
+    found = average_of_logs(value, log_weights, None, 1.0)
+    np.testing.assert_allclose(found, [[7.0, 1.0]])
+    for reduce in (log_average, average_of_logs):
+        gradient = jax.grad(lambda v, r=reduce: r(v, log_weights, None, 1.0).sum())
+        assert np.isfinite(gradient(value)).all()
 
 
 def test_a_later_site_that_is_a_mixture_is_drawn_implicitly(data, rng_key):

@@ -41,6 +41,16 @@ def independent(probability):
     return law
 
 
+def by_size(weights):
+    def law(size, available):
+        total = sum(weights[: available + 1])
+        if not total:
+            return float(size == available)
+        return weights[size] / total / comb(available, size)
+
+    return law
+
+
 LAWS = {
     "hierarchical": (cs.Hierarchical(), hierarchical),
     "independent": (cs.Independent(), independent(0.5)),
@@ -48,6 +58,11 @@ LAWS = {
     "independent-1": (cs.Independent(1.0), independent(1.0)),
     "uniform_non_empty": (cs.UniformNonEmpty(), uniform_non_empty),
     "unimodal": (cs.Unimodal(), unimodal),
+    "by_size": (
+        cs.BySize((0.0, 0.1, 0.6, 0.0, 0.3)),
+        by_size((0.0, 0.1, 0.6, 0.0, 0.3)),
+    ),
+    "by_size-2": (cs.BySize((0.0, 0.0, 1.0, 0.0, 0.0)), by_size((0, 0, 1, 0, 0))),
 }
 
 
@@ -84,6 +99,21 @@ def test_registry_is_covered():
 
 
 @pytest.mark.parametrize("name", LAWS)
+def test_listed_subsets_have_their_probabilities(name):
+    """Exactly; what is listed twice, because parts are absent, adds up."""
+    law, probability = LAWS[name]
+    S, weight = map(np.asarray, law.listed(jnp.array(PRESENT)))
+    assert not (S & ~PRESENT).any()
+    for row, available in enumerate(PRESENT[:-1]):
+        for members in itertools.product([False, True], repeat=4):
+            exact = 0.0
+            if not np.any(members & ~available):
+                exact = probability(sum(members), int(available.sum()))
+            found = weight[(S[:, row] == members).all(-1), row].sum()
+            assert found == pytest.approx(exact, abs=1e-6), (available, members)
+
+
+@pytest.mark.parametrize("name", LAWS)
 def test_rows_are_drawn_independently(name, rng_key):
     """Sizes of neighbouring rows are uncorrelated: one row's λ is not another's."""
     size = draw(LAWS[name][0], rng_key)[0].sum(-1).astype(float)
@@ -108,8 +138,9 @@ def test_law_is_a_function_of_its_key(name, rng_key):
 
 def test_bound_restricts_a_law_of_the_users(rng_key):
     elbo = cs.MaskedELBO(subsets=lambda key, present: jnp.ones_like(present))
-    drawn = elbo.draw_subset(rng_key, jnp.array(PRESENT))
-    np.testing.assert_array_equal(drawn, PRESENT)
+    drawn, weight = elbo.subset_views(rng_key, jnp.array(PRESENT))
+    np.testing.assert_array_equal(drawn[0], PRESENT)
+    np.testing.assert_array_equal(weight, 1.0)
 
 
 @pytest.mark.parametrize("probability", [-0.1, 1.1, np.nan])

@@ -5,12 +5,12 @@ from typing import final
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Key
 
-from consilience.inference.elbo import MultimodalELBO
+from consilience.inference.subset_elbo import SubsetELBO
 from consilience.inference.terms import Terms, Views
 
 
 @final
-class MaskedELBO(MultimodalELBO):
+class MaskedELBO(SubsetELBO):
     r"""E_{S~ρ}[ L_S + L_\S ] (Hirt et al. 2024, equations 3 and 4).
 
         L_S  = E_{q(z|x_S)}[log p(x_S|z)]  − β KL(q(z|x_S) ‖ p(z))
@@ -18,26 +18,27 @@ class MaskedELBO(MultimodalELBO):
 
     O is what a row has. With exact posteriors the sum is log p(x_O) for every S
     (Corollary 2); with others it may exceed log p(x_O) under misspecification (Remark 3).
-    L_\S is exactly zero where \S is empty. Arguments: see `MultimodalELBO`.
+    L_\S is exactly zero where \S is empty. Arguments: see `SubsetELBO`.
     """
 
     def views(
         self, rng_key: Key[Array, ""], present: Bool[Array, "rows modalities"]
     ) -> Views:
-        S, O = self.draw_subset(rng_key, present), present  # noqa: E741
-        rest = O & ~S
+        S, weight = self.subset_views(rng_key, present)
+        O, last = present, len(S)  # noqa: E741
+        weight_rest = weight * (O & ~S).any(-1)
+        rest = (weight[..., None] * (O & ~S)).sum(0)
         return Views(
-            subsets=jnp.stack([S, O]),
-            score=jnp.stack([S, rest]),
-            weight=jnp.stack([jnp.ones_like(O[:, 0]), rest.any(-1)]),
-            cross=((1, 0),),
+            subsets=jnp.concatenate([S, O[None]]),
+            score=jnp.concatenate([S, rest[None]]),
+            weight=jnp.concatenate([weight, (weight_rest > 0).any(0)[None]]),
+            cross=tuple((last, v) for v in range(last)),
+            cross_weight=weight_rest,
         )
 
     def combine(
         self, terms: Terms, views: Views, beta: float | Array
     ) -> Float[Array, "views rows"]:
-        kl = jnp.stack([terms.kl_prior[0], terms.kl_cross[0]])
+        rate = self.cross_rate(terms, views)
+        kl = jnp.concatenate([terms.kl_prior[:-1], rate[None]])
         return self.reconstruction(terms, views) - beta * kl
-
-
-BOUNDS = {"masked": MaskedELBO}

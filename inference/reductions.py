@@ -58,8 +58,14 @@ def log_sum_exp(
 def tagged(
     latents: dict[str, Array], log_weights: Float[Array, "views strata rows"]
 ) -> tuple[dict[str, Array], Float[Array, "views strata rows"]]:
-    """The draws themselves `[V, K, N, ...]`, and the tag through which factors come."""
-    return latents, jnp.zeros_like(log_weights)
+    """The draws themselves `[V, K, N, ...]`, and the tag through which factors come.
+
+    The tag is zero, but computed from the draws: under a vmap over samples each must have
+    its own, or factors would be summed over them.
+    """
+    draw = next(iter(latents.values()))
+    drawn = draw.reshape(*log_weights.shape, -1)[..., 0]
+    return latents, jnp.where(drawn > 0, 0.0, jnp.zeros_like(log_weights))
 
 
 def _tag(latents, log_weights):

@@ -15,6 +15,7 @@ from abc import ABC, abstractmethod
 from functools import partial
 from typing import ClassVar
 
+import jax.numpy as jnp
 import numpyro.distributions as dist
 from jaxtyping import Array, Float
 from numpyro.distributions.kl import kl_divergence
@@ -100,7 +101,7 @@ class AnalyticKL(Estimator):
 
     def kl(self, site, live, stopped, other, value) -> Float[Array, "*rows"]:
         try:
-            return kl_divergence(live, other)
+            return kl_divergence(live, _as_full(other, live))
         except NotImplementedError:
             if self.otherwise is not None:
                 return self.otherwise.kl(site, live, stopped, other, value)
@@ -109,6 +110,16 @@ class AnalyticKL(Estimator):
             f"got {name_of(live)} and {name_of(other)}; use STL(), or "
             "AnalyticKL(otherwise=STL()) to estimate only such pairs"
         )
+
+
+def _as_full(other: dist.Distribution, like: dist.Distribution) -> dist.Distribution:
+    """Independent Normals as one with a covariance, where the other has one."""
+    independent = name_of(other) == "Normal" and other.event_dim == 1
+    if not isinstance(like, dist.MultivariateNormal) or not independent:
+        return other
+    scale = jnp.sqrt(other.variance)
+    tril = scale[..., None] * jnp.eye(scale.shape[-1])
+    return dist.MultivariateNormal(other.mean, scale_tril=tril)
 
 
 @dataclasses.dataclass(frozen=True)

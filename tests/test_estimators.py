@@ -34,6 +34,19 @@ def test_analytic_kl_is_the_closed_form(rng_key, strict_ranks):
     np.testing.assert_allclose(kl, closed_form(q, p), rtol=1e-5)
 
 
+def test_analytic_kl_of_a_full_covariance_and_independent_normals(rng_key):
+    """½ [tr(V⁻¹ C) + (m − a)ᵀ V⁻¹ (m − a) − D + log det V − log det C]."""
+    p = normal(rng_key)
+    tril = jnp.tril(jax.random.normal(rng_key, (5, 3, 3))) + 2 * jnp.eye(3)
+    q = dist.MultivariateNormal(jnp.ones((5, 3)), scale_tril=tril)
+    kl = cs.AnalyticKL().kl("z", q, stop(q), p, jnp.full((5, 3), jnp.nan))
+    C, v = q.covariance_matrix, p.variance
+    trace = (jnp.diagonal(C, axis1=-2, axis2=-1) / v).sum(-1)
+    square = ((1 - p.mean) ** 2 / v).sum(-1)
+    log_det = jnp.log(v).sum(-1) - jnp.linalg.slogdet(C)[1]
+    np.testing.assert_allclose(kl, 0.5 * (trace + square - 3 + log_det), rtol=1e-4)
+
+
 @pytest.mark.parametrize("estimator", [cs.Pathwise(), cs.STL()])
 def test_sampled_kl_has_the_closed_form_as_its_mean(rng_key, estimator):
     key_draws, *keys = jax.random.split(rng_key, 3)

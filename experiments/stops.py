@@ -21,6 +21,7 @@ def train_with_stops(
     *,
     stops: Sequence[int],
     batch_size: int,
+    start: dict | None = None,
 ) -> Iterator[tuple[int, dict]]:
     """Train and yield (steps, constrained parameters) at each of `stops`.
 
@@ -32,12 +33,16 @@ def train_with_stops(
         data: training rows.
         stops: numbers of steps, increasing.
         batch_size: rows a step.
+        start: initial values of parameters by site, in place of the programs' own.
     """
     if list(stops) != sorted(set(stops)):
         raise ValueError(f"steps: expected increasing numbers, got {list(stops)}")
     data, size = data.bare(), min(batch_size, data.size)
     key_init, key_rows = jax.random.split(rng_key)
-    state = jax.jit(svi.init)(key_init, data.batch(jnp.arange(size)))
+    batch = data.batch(jnp.arange(size))
+    state = jax.jit(lambda k, b, s: svi.init(k, b, init_params=s))(
+        key_init, batch, start
+    )
     chunk = math.gcd(*stops)  # one compilation
     for done in range(chunk, stops[-1] + 1, chunk):
         state = _advance(svi, state, data, key_rows, done - chunk, chunk, size)

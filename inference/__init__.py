@@ -2,6 +2,7 @@
 
 from consilience.inference.attention import attention_weights
 from consilience.inference.bounds import BOUNDS
+from consilience.inference.consistency import ConsistentELBO, maximum_mean_discrepancy
 from consilience.inference.datatree import to_datatree
 from consilience.inference.elbo import MultimodalELBO
 from consilience.inference.estimators import (
@@ -65,6 +66,7 @@ __all__ = [
     "AnalyticKL",
     "AuxiliaryMixtureOfExpertsELBO",
     "BySize",
+    "ConsistentELBO",
     "DReG",
     "Estimator",
     "Fitted",
@@ -97,6 +99,7 @@ __all__ = [
     "generate_from_prior",
     "log_likelihood",
     "masked",
+    "maximum_mean_discrepancy",
     "mmjsd",
     "mmvae",
     "mmvae_plus",

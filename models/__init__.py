@@ -26,7 +26,10 @@ from consilience.models.maximum_likelihood import maximum_likelihood
 from consilience.models.multimodal import multimodal_model, observe
 from consilience.models.priors import (
     PRIORS,
+    Prior,
     gaussian_mixture,
+    label_conditional,
+    responsibilities,
     standard_laplace,
     standard_normal,
 )
@@ -36,6 +39,7 @@ from consilience.models.private import (
     shared_private_model,
     standard_private,
 )
+from consilience.models.vamp import vamp_prior
 
 __all__ = [
     "DECODERS",
@@ -56,17 +60,21 @@ __all__ = [
     "NormalLikelihood",
     "OneHotLikelihood",
     "PoissonLikelihood",
+    "Prior",
     "StudentTLikelihood",
     "TextDecoder",
     "ZeroInflatedNegativeBinomialLikelihood",
     "gaussian_mixture",
     "illustrative_example",
+    "label_conditional",
     "learned_private",
     "maximum_likelihood",
     "multimodal_model",
     "observe",
+    "responsibilities",
     "shared_private_model",
     "standard_laplace",
     "standard_normal",
     "standard_private",
+    "vamp_prior",
 ]

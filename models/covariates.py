@@ -2,7 +2,8 @@
 
 from collections.abc import Mapping
 
-from jaxtyping import Array, Float
+import jax.numpy as jnp
+from jaxtyping import Array, Float, Int
 
 Covariates = Mapping[str, Array]
 
@@ -16,14 +17,37 @@ def offset(
         ValueError: it is not among the covariates, or is no single number a row.
     """
     if name not in covariates:
-        known = ", ".join(sorted(covariates)) or "none"
-        raise ValueError(
-            f"{argument}: expected the name of a covariate of the data ({known}), got "
-            f"{name!r}; pass covariates={{{name!r}: ...}} to MultimodalData.from_arrays"
-        )
+        raise unknown(argument, name, covariates)
     if covariates[name].shape != (rows,):
         raise ValueError(
             f"{argument}: expected covariate {name!r} to have shape ({rows},), got "
             f"{covariates[name].shape}"
         )
     return covariates[name]
+
+
+def integer_covariate(covariates: Covariates, name: str) -> Int[Array, " rows"]:
+    """A covariate of one label a row.
+
+    Raises:
+        ValueError: it is not among the covariates.
+        TypeError: it is not one integer a row.
+    """
+    if name not in covariates:
+        raise unknown("covariate", name, covariates)
+    label = covariates[name]
+    if label.ndim != 1 or not jnp.issubdtype(label.dtype, jnp.integer):
+        raise TypeError(
+            f"covariate {name!r}: expected one integer label a row, got {label.dtype} of "
+            f"shape {label.shape}"
+        )
+    return label
+
+
+def unknown(argument: str, name: str, covariates: Covariates) -> ValueError:
+    """The error that says what there is."""
+    known = ", ".join(sorted(covariates)) or "none"
+    return ValueError(
+        f"{argument}: expected the name of a covariate of the data ({known}), got "
+        f"{name!r}; pass covariates={{{name!r}: ...}} to MultimodalData.from_arrays"
+    )

@@ -10,7 +10,7 @@ from numpyro import handlers
 from consilience.datasets.data import MultimodalData
 from consilience.models.decoders import MLPDecoder
 from consilience.models.likelihoods import Likelihood, num_outputs
-from consilience.models.priors import Prior
+from consilience.models.priors import Prior, law_of
 from consilience.nn.lazy import module
 from consilience.nn.spec import per_modality
 
@@ -25,7 +25,8 @@ def multimodal_model(
     """z ~ p(z), x_s | z ~ p(x_s | decoder_s(z)) independently (Hirt et al. 2024, sec. 2).
 
     Args:
-        prior: function without arguments that returns p(z), as in `PRIORS`.
+        prior: function without arguments, or of the covariates, that returns p(z), as in
+            `PRIORS`.
         likelihoods: one for all modalities, or by name, as in `LIKELIHOODS`.
         decoders: constructor of the networks, for all modalities or by name, as in
             `DECODERS`.
@@ -40,7 +41,7 @@ def multimodal_model(
     def model(
         data: MultimodalData, subset: Bool[Array, "rows modalities"] | None = None
     ) -> None:
-        p_z = prior()
+        p_z = law_of(prior, data.covariates)
         with data.plate():
             z = numpyro.sample("z", p_z)
             observe_all(data, [z] * len(data.names), subset)

@@ -5,19 +5,26 @@ A prior may declare parameters with `numpyro.param`. Six lines of your own serve
     def my_prior():
         scale = numpyro.param("prior_scale", jnp.ones(3), constraint=positive)
         return dist.StudentT(4.0, 0.0, scale).to_event(1)
+
+A prior with one argument gets the covariates of the rows, and returns a batch of N.
 """
 
-from collections.abc import Callable
+import inspect
+from collections.abc import Callable, Mapping
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import numpyro
 import numpyro.distributions as dist
+from jaxtyping import Array, Float
+from numpyro import handlers
 from numpyro.distributions import constraints
 
+from consilience.models.covariates import integer_covariate
 from consilience.nn.sizes import check_positive
 
-Prior = Callable[[], dist.Distribution]
+Prior = Callable[..., dist.Distribution]
 
 
 def standard_normal(latent_dim: int) -> Prior:
@@ -48,30 +55,118 @@ def standard_laplace(latent_dim: int) -> Prior:
     return prior
 
 
-def gaussian_mixture(latent_dim: int, num_components: int) -> Prior:
+def gaussian_mixture(
+    latent_dim: int,
+    num_components: int,
+    start: Float[Array, "points latent"] | None = None,
+) -> Prior:
     """p(z) = Σ_c π_c N(μ_c, diag σ_c²), all learned (Hirt et al. 2024, section 4.2).
 
-    Means start as draws from N(0, I), standard deviations at 1, weights equal. The
-    component is never sampled: with its optimal factor q(c|z) = p(c|z) the bounds are
-    those of the marginal density (appendix G).
+    Means start as draws from N(0, I), standard deviations at 1, weights equal: good for
+    log-likelihoods, but such components often collapse into one. **For clusters give
+    `start`**, points that the components are fitted to at first, such as posterior means
+    of a guide trained under another prior.
+
+    The component is never sampled: with its optimal factor q(c|z) = p(c|z) the bounds are
+    those of the marginal density (appendix G); `responsibilities` gives p(c|z).
+
+    Args:
+        latent_dim: D.
+        num_components: K.
+        start: points `[P, D]`; components start where scikit-learn's `GaussianMixture`
+            with independent dimensions finds them.
 
     Raises:
-        ValueError: a size is not positive.
+        ValueError: a size is not positive, or `start` has another shape.
     """
     check_positive(latent_dim=latent_dim, num_components=num_components)
     shape = (num_components, latent_dim)
+    logits, first, spread = jnp.zeros(num_components), None, jnp.ones(shape)
+    if start is not None:
+        logits, first, spread = _fitted_mixture(start, *shape)
+
+    def initial(key):
+        return jax.random.normal(key, shape) if first is None else first
 
     def prior() -> dist.Distribution:
-        logits = numpyro.param("prior.logits", jnp.zeros(num_components))
-        loc = numpyro.param("prior.loc", lambda key: jax.random.normal(key, shape))
-        scale = numpyro.param(
-            "prior.scale", jnp.ones(shape), constraint=constraints.positive
-        )
-        return dist.MixtureSameFamily(
-            dist.Categorical(logits=logits), dist.Normal(loc, scale).to_event(1)
-        )
+        weights = dist.Categorical(logits=numpyro.param("prior.logits", logits))
+        loc = numpyro.param("prior.loc", initial)
+        positive = constraints.positive
+        scale = numpyro.param("prior.scale", spread, constraint=positive)
+        return dist.MixtureSameFamily(weights, dist.Normal(loc, scale).to_event(1))
 
     return prior
+
+
+def _fitted_mixture(points, num_components: int, latent_dim: int) -> tuple:
+    """Logits, means and standard deviations of a mixture fitted to the points."""
+    from sklearn.mixture import GaussianMixture
+
+    points = np.asarray(points, float)
+    if points.ndim != 2 or points.shape[1] != latent_dim:
+        raise ValueError(
+            f"start: expected points of shape (P, {latent_dim}), got {points.shape}"
+        )
+    settings = {"covariance_type": "diag", "n_init": 5, "random_state": 0}
+    found = GaussianMixture(num_components, reg_covar=1e-3, **settings).fit(points)
+    parts = (np.log(found.weights_), found.means_, found.covariances_**0.5)
+    return tuple(jnp.asarray(x, float) for x in parts)
+
+
+def label_conditional(
+    latent_dim: int, num_labels: int, covariate: str = "label"
+) -> Prior:
+    """p(z | u) = N(μ_u, diag σ_u²) for a label u = 0 .. K − 1 that is always known.
+
+    The prior of iVAE (Khemakhem et al. 2020; Hirt et al. 2024, section 5.2); means start
+    as draws from N(0, I). A label that may be missing is one more modality instead
+    (Example 6): `CategoricalLikelihood(num_labels)` with an `EmbeddingEncoder`.
+
+    Args:
+        latent_dim: D.
+        num_labels: K.
+        covariate: name of the integer covariate `[N]`.
+
+    Raises:
+        ValueError: a size is not positive; at the first call, no such covariate.
+    """
+    check_positive(latent_dim=latent_dim, num_labels=num_labels)
+    shape = (num_labels, latent_dim)
+
+    def prior(covariates: Mapping[str, Array]) -> dist.Distribution:
+        label = integer_covariate(covariates, covariate)
+        loc = numpyro.param("prior.loc", lambda key: jax.random.normal(key, shape))
+        positive = constraints.positive
+        scale = numpyro.param("prior.scale", jnp.ones(shape), constraint=positive)
+        return dist.Normal(loc[label], scale[label]).to_event(1)
+
+    return prior
+
+
+def law_of(prior: Prior, covariates: Mapping[str, Array]) -> dist.Distribution:
+    """p(z), or p(z | covariates) where the prior takes an argument."""
+    takes = inspect.signature(prior).parameters
+    return prior(covariates) if takes else prior()
+
+
+def responsibilities(
+    prior: Prior, params: Mapping, z: Float[Array, "*batch latent"]
+) -> Float[Array, "*batch components"]:
+    """p(c | z) ∝ p(c) p(z | c): what clusters under a mixture prior.
+
+    Args:
+        prior: that of the model, such as `gaussian_mixture(D, K)` or a VampPrior.
+        params: trained parameters.
+        z: points, such as posterior draws, `[*batch, D]`.
+
+    Raises:
+        TypeError: the prior is no mixture.
+    """
+    seeded = handlers.seed(prior, jax.random.key(0))
+    law = handlers.substitute(seeded, data=dict(params))()
+    if not isinstance(law, dist.MixtureSameFamily):
+        raise TypeError(f"prior: expected a mixture, got {type(law).__name__}")
+    return jnp.exp(law.component_log_probs(z) - law.log_prob(z)[..., None])
 
 
 PRIORS = {

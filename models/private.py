@@ -11,7 +11,7 @@ from consilience.datasets.data import MultimodalData
 from consilience.models.decoders import MLPDecoder
 from consilience.models.likelihoods import Likelihood
 from consilience.models.multimodal import Model, decoded
-from consilience.models.priors import Prior
+from consilience.models.priors import Prior, law_of
 from consilience.nn.lazy import module
 from consilience.nn.mlp import MLP, check_widths
 from consilience.nn.private import (
@@ -72,7 +72,8 @@ def shared_private_model(
     do not see the dimensions that a modality has too many.
 
     Args:
-        prior: function without arguments that returns p(z), as in `PRIORS`.
+        prior: function without arguments, or of the covariates, that returns p(z), as in
+            `PRIORS`.
         private_dim: W, or by modality.
         likelihoods: one for all modalities, or by name, as in `LIKELIHOODS`.
         decoders: constructor of the networks from (z, w_s), for all modalities or by
@@ -94,7 +95,7 @@ def shared_private_model(
     def model(
         data: MultimodalData, subset: Bool[Array, "rows modalities"] | None = None
     ) -> None:
-        p_z = prior()
+        p_z = law_of(prior, data.covariates)
         used = used_dimensions(private_dim, data.names)
         with data.plate():
             z = numpyro.sample("z", p_z)

@@ -32,6 +32,7 @@ format: .venv/ready  ## mend style and format
 
 bench: .venv/ready  ## step cost against hand-written JAX, in one run
 	$(BIN)/python benchmarks/step_cost.py
+	$(BIN)/python benchmarks/preset_cost.py
 
 notebooks: .venv/ready  ## run the notebooks and store their outputs
 	$(BIN)/python .ci/run_notebooks.py

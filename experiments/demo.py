@@ -105,7 +105,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     bound.add_argument(
         "--bound", type=one_of(BOUNDS), default="masked", help=f"{', '.join(BOUNDS)}"
     )
-    laws = [name for name in SUBSETS if name != "fixed"]
+    laws = [name for name in SUBSETS if name not in ("fixed", "by_size")]
+    estimators = [name for name, make in ESTIMATORS.items() if make().plain]
     bound.add_argument(
         "--subsets",
         type=one_of(dict.fromkeys(laws)),
@@ -114,9 +115,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     bound.add_argument(
         "--estimator",
-        type=one_of(ESTIMATORS),
+        type=one_of(dict.fromkeys(estimators)),
         default="stl",
-        help=f"of the rates: {', '.join(ESTIMATORS)}",
+        help=f"of the rates: {', '.join(estimators)}",
     )
     bound.add_argument(
         "--beta", type=non_negative, default=1.0, help="weight of the rates"

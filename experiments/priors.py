@@ -25,7 +25,7 @@ from consilience.experiments.options import whole_number
 from consilience.experiments.stops import train_with_stops
 from consilience.inference import MaskedELBO, log_likelihood, posterior
 
-LATENT, WIDTH, COMPONENTS, PSEUDO_INPUTS = 10, 128, 10, 100
+LATENT, WIDTH, COMPONENTS, PSEUDO_INPUTS = 6, 128, 10, 100
 
 
 def digits() -> tuple[MultimodalData, np.ndarray]:

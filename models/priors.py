@@ -64,7 +64,7 @@ def gaussian_mixture(
 
     Means start as draws from N(0, I), standard deviations at 1, weights equal: good for
     log-likelihoods, but such components often collapse into one. **For clusters give
-    `start`**, points that the components are fitted to at first, such as posterior means
+    `start`**, points whose clusters the components are at first, such as posterior means
     of a guide trained under another prior.
 
     The component is never sampled: with its optimal factor q(c|z) = p(c|z) the bounds are
@@ -73,8 +73,8 @@ def gaussian_mixture(
     Args:
         latent_dim: D.
         num_components: K.
-        start: points `[P, D]`; components start where scikit-learn's `GaussianMixture`
-            with independent dimensions finds them.
+        start: points `[P, D]`; components start as the clusters that scikit-learn's
+            `KMeans` finds in them.
 
     Raises:
         ValueError: a size is not positive, or `start` has another shape.
@@ -83,7 +83,7 @@ def gaussian_mixture(
     shape = (num_components, latent_dim)
     logits, first, spread = jnp.zeros(num_components), None, jnp.ones(shape)
     if start is not None:
-        logits, first, spread = _fitted_mixture(start, *shape)
+        logits, first, spread = _mixture_at(start, *shape)
 
     def initial(key):
         return jax.random.normal(key, shape) if first is None else first
@@ -98,18 +98,20 @@ def gaussian_mixture(
     return prior
 
 
-def _fitted_mixture(points, num_components: int, latent_dim: int) -> tuple:
-    """Logits, means and standard deviations of a mixture fitted to the points."""
-    from sklearn.mixture import GaussianMixture
+def _mixture_at(points, num_components: int, latent_dim: int) -> tuple:
+    """Logits, means and standard deviations of the clusters that k-means finds."""
+    from sklearn.cluster import KMeans
 
     points = np.asarray(points, float)
     if points.ndim != 2 or points.shape[1] != latent_dim:
         raise ValueError(
             f"start: expected points of shape (P, {latent_dim}), got {points.shape}"
         )
-    settings = {"covariance_type": "diag", "n_init": 5, "random_state": 0}
-    found = GaussianMixture(num_components, reg_covar=1e-3, **settings).fit(points)
-    parts = (np.log(found.weights_), found.means_, found.covariances_**0.5)
+    found = KMeans(num_components, n_init=10, random_state=0).fit(points)
+    share = np.bincount(found.labels_, minlength=num_components) / len(points)
+    members = [points[found.labels_ == c] for c in range(num_components)]
+    scale = np.stack([m.std(0) + 1e-2 for m in members])
+    parts = (np.log(share), found.cluster_centers_, scale)
     return tuple(jnp.asarray(x, float) for x in parts)
 
 

@@ -12,6 +12,7 @@ from numpyro.infer import SVI
 from numpyro.infer.svi import SVIState
 
 from consilience.datasets.data import MultimodalData
+from consilience.inference.training import initial_state
 
 
 def train_with_stops(
@@ -39,10 +40,7 @@ def train_with_stops(
         raise ValueError(f"steps: expected increasing numbers, got {list(stops)}")
     data, size = data.bare(), min(batch_size, data.size)
     key_init, key_rows = jax.random.split(rng_key)
-    batch = data.batch(jnp.arange(size))
-    state = jax.jit(lambda k, b, s: svi.init(k, b, init_params=s))(
-        key_init, batch, start
-    )
+    state = initial_state(key_init, svi, data.batch(jnp.arange(size)), start)
     chunk = math.gcd(*stops)  # one compilation
     for done in range(chunk, stops[-1] + 1, chunk):
         state = _advance(svi, state, data, key_rows, done - chunk, chunk, size)

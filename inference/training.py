@@ -1,7 +1,7 @@
 """Training: epochs on the device, minibatches, a validation bound."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 
 import jax
@@ -28,6 +28,7 @@ def fit(
     num_epochs: int,
     batch_size: int = 256,
     validation: MultimodalData | None = None,
+    start: Mapping | None = None,
     progress: bool = True,
 ) -> Fitted:
     """Train with `svi.update` over shuffled minibatches, one epoch a device program.
@@ -44,12 +45,15 @@ def fit(
         batch_size: rows a step; all of them if there are fewer.
         validation: held-out rows, whose bound is measured after each epoch with one
             fixed key.
+        start: initial values by parameter, such as `params` of another fit; those that
+            it does not name start as the programs have it.
         progress: show a progress bar.
 
     Raises:
         TypeError: `data` is no `MultimodalData`.
         ValueError: a count is not positive; values are outside the support of their
-            likelihood; `validation` does not conform to `data`.
+            likelihood; `validation` does not conform to `data`; `start` names
+            parameters that there are not, or of other shapes.
         FloatingPointError: the bound of an epoch is not finite.
     """
     check_positive(num_epochs=num_epochs, batch_size=batch_size)
@@ -60,7 +64,7 @@ def fit(
         validation = validation.conform(schema, "validation")
     key_init, key_order, key_validation, key_support = jax.random.split(rng_key, 4)
     data, size = data.bare(), min(batch_size, data.size)
-    state = jax.jit(svi.init)(key_init, data.batch(jnp.arange(size)))
+    state = initial_state(key_init, svi, data.batch(jnp.arange(size)), start)
     params = svi.get_params(state)
     _inspect(svi.loss)(svi.model, svi.guide, params, data)
     check_support(key_support, svi.model, svi.guide, params, data)
@@ -135,6 +139,37 @@ def validation_bound(
 @partial(jax.jit, static_argnames="svi")
 def _bound(svi, rng_key, params, data) -> Float[Array, ""]:
     return -svi.loss.loss(rng_key, params, svi.model, svi.guide, data)
+
+
+def initial_state(
+    rng_key: Key[Array, ""], svi: SVI, batch: MultimodalData, start: Mapping | None
+) -> SVIState:
+    """State of SVI before the first step.
+
+    Raises:
+        ValueError: `start` names parameters that there are not, or of other shapes.
+    """
+    state = jax.jit(svi.init)(rng_key, batch)
+    if start is None:
+        return state
+    ours = jax.eval_shape(svi.get_params, state)
+    for name, values in start.items():
+        if name not in ours:
+            raise ValueError(
+                f"start: expected parameters of model and guide, got {name}; there are "
+                f"{', '.join(sorted(ours))}"
+            )
+        if _shapes(values) != _shapes(ours[name]):
+            raise ValueError(
+                f"start: {name}: expected the shapes {_shapes(ours[name])}, got "
+                f"{_shapes(values)}"
+            )
+    init = jax.jit(lambda key, batch, start: svi.init(key, batch, init_params=start))
+    return init(rng_key, batch, dict(start))
+
+
+def _shapes(tree) -> object:
+    return jax.tree.map(jnp.shape, tree)
 
 
 def _inspect(loss) -> Callable:

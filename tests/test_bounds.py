@@ -173,7 +173,7 @@ ALL = cs.Fixed((True, True, True))
         cs.ImportanceWeightedMaskedELBO(3),
         cs.ImportanceWeightedMaskedELBO(3, joint=True),
     ],
-    ids=repr,
+    ids=lambda elbo: type(elbo).__name__,
 )
 def test_exact_posteriors_give_the_log_likelihood(elbo, rng_key):
     """To rounding, at every draw: log p(x_O) of each row."""

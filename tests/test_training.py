@@ -14,7 +14,7 @@ from numpyro.infer import SVI
 from numpyro.optim import SGD, Adam
 
 import consilience as cs
-from consilience.inference.training import epoch_order
+from consilience.inference.training import epoch_order, initial_state
 
 KEY = jax.random.key(11)
 TRUTH = linear_gaussian(KEY)
@@ -76,6 +76,28 @@ def test_epoch_takes_every_row_once_and_fills_up_from_the_next(rows, batch):
     other = epoch_order(jax.random.key(1), 4, 31, batch)
     assert np.any(other != epoch_order(KEY, 4, 31, batch))
     assert np.any(epoch_order(KEY, 5, 31, batch) != epoch_order(KEY, 4, 31, batch))
+
+
+def test_a_fit_goes_on_from_another(svi, pair):
+    """From all its parameters, or from some; what is no parameter is refused."""
+    settings = {"num_epochs": 1, "batch_size": 3, "progress": False}
+    first = cs.fit(KEY, svi, pair, **settings)
+    batch = pair.batch(np.arange(3))
+    state = initial_state(jax.random.key(5), svi, batch, first.params)
+    assert_same(svi.get_params(state), first.params)
+    name = next(n for n in first.params if n.startswith("encoder"))
+    some = initial_state(jax.random.key(5), svi, batch, {name: first.params[name]})
+    assert_same(svi.get_params(some)[name], first.params[name])
+    own = initial_state(jax.random.key(5), svi, batch, None)
+    other = next(n for n in first.params if n.startswith("aggregation"))
+    assert_same(svi.get_params(some)[other], svi.get_params(own)[other])
+    with pytest.raises(
+        ValueError, match=r"start: .* got nothing; there are aggregation"
+    ):
+        cs.fit(KEY, svi, pair, start={"nothing": 1.0}, **settings)
+    wrong = jax.tree.map(lambda x: x[..., :1], first.params[name])
+    with pytest.raises(ValueError, match=r"start: encoder.*expected the shapes"):
+        cs.fit(KEY, svi, pair, start={name: wrong}, **settings)
 
 
 @pytest.mark.slow

@@ -9,12 +9,16 @@ from jaxtyping import Array, Float
 from consilience.inference import programs
 from consilience.inference.contract import inspect
 from consilience.inference.elbo import MultimodalELBO
+from consilience.inference.masked_elbo import MaskedELBO
+from consilience.inference.mixture_elbo import MixtureELBO
 
 
 def maximum_mean_discrepancy(
     x: tuple[Float[Array, "rows ..."], ...], y: tuple[Float[Array, "rows ..."], ...]
 ) -> Float[Array, ""]:
-    """Unbiased estimate of MMD² between two joint laws (Gretton et al. 2012, equation 4).
+    """Estimate of MMD² between two joint laws (Gretton et al. 2012, equation 4).
+
+    Unbiased for fixed widths; those here follow the points.
 
     The kernel is the product over the parts of Σ_w exp(−d²/(2 w m²)) / 5 with m² the
     parts' mean squared distance (without gradient) and w = ¼ .. 4. It may be negative.
@@ -47,7 +51,8 @@ class ConsistentELBO(MultimodalELBO):
 
     The mismatch is MMD² between (h_S, z), z ~ q(z | x_O), and (h_S, z), z ~ q(z | x_S),
     over the rows of a batch; h_S are the guide's features of S, without gradient. At exact
-    posteriors of a true model it is zero.
+    posteriors of a true model it is zero. Draws are whole ones: a guide that is a mixture
+    gets the implicit gradient here, with its noise (see `ReparameterizedMixture`).
 
     Args:
         elbo: the bound, with a law of subsets.
@@ -59,9 +64,10 @@ class ConsistentELBO(MultimodalELBO):
     """
 
     def __init__(self, elbo: MultimodalELBO, strength: float):
-        if not hasattr(elbo, "subset_views"):
+        if not isinstance(elbo, MaskedELBO | MixtureELBO):
             raise TypeError(
-                "elbo: expected a bound with a law of subsets, such as MaskedELBO(), "
+                "elbo: expected a bound with a law of subsets, MaskedELBO() or "
+                f"MixtureELBO(), "
                 f"got {elbo!r}"
             )
         if not strength >= 0:
@@ -84,7 +90,11 @@ class ConsistentELBO(MultimodalELBO):
 
     def inspect(self, model, guide, params, data):
         """As the bound does; draws are whole here, so mixtures must be reparameterised."""
-        inspect(model, guide, params, data, stratified=False)
+        if data.size < 2:
+            raise ValueError(
+                f"data: expected 2 rows or more in a batch, got {data.size}"
+            )
+        inspect(model, guide, params, data, stratified=False, also=_require_features)
         return self.elbo.inspect(model, guide, params, data)
 
     def loss_with_mutable_state(
@@ -100,7 +110,7 @@ class ConsistentELBO(MultimodalELBO):
     def mismatch(self, rng_key, params, guide, data) -> Float[Array, ""]:
         """MMD² of one drawn S a row."""
         key_subset, key_draw = jax.random.split(rng_key)
-        S = self.elbo.subset_views(key_subset, data.present)[0][0]
+        S = data.present & self.elbo.subsets(key_subset, data.present)
         trace = programs.run(guide, params, key_draw, {}, data, data.present)
         sites = programs.sites_of(programs.latent_sites(trace))
         shared = programs.draw_shared(key_draw, guide, params, data, sites)
@@ -112,3 +122,12 @@ class ConsistentELBO(MultimodalELBO):
         )
         z = draw.latents[sites.root][:, 0]
         return maximum_mean_discrepancy((*hidden, z[0]), (*hidden, z[1]))
+
+
+def _require_features(sites: programs.Sites, guide_trace: dict, data) -> None:
+    """Refuse a guide that does not say what its features are."""
+    if programs.FEATURES not in guide_trace:
+        raise ValueError(
+            f"guide: expected the deterministic site {programs.FEATURES!r}, which the "
+            "joint law of (h_S, z) needs, got none"
+        )

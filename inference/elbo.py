@@ -126,12 +126,11 @@ class MultimodalELBO(ELBO):
     ) -> tuple[Float[Array, " rows"], Float[Array, ""]]:
         """The bound of each row in nats, unscaled, and the KL of the global latents."""
         sites = self.inspect(model, guide, param_map, data)
-        key_views, key_draws = jax.random.split(rng_key)
-        views = self.views(key_views, data.present)
         beta = self.beta if beta is None else beta
 
         def particle(key):
-            key_shared, key_samples = jax.random.split(key)
+            key_views, key_shared, key_samples = jax.random.split(key, 3)
+            views = self.views(key_views, data.present)
             shared = programs.draw_shared(key_shared, guide, param_map, data, sites)
             programs_ = (self.estimator, model, guide, param_map, data, sites, shared)
             evaluate = Evaluation(*programs_, self.replace)
@@ -144,7 +143,7 @@ class MultimodalELBO(ELBO):
             rows = jnp.where(counts, views.weight * value, 0.0).sum(0)
             return rows, kl_shared[0]
 
-        particles = over(particle, jax.random.split(key_draws, self.num_particles))
+        particles = over(particle, jax.random.split(rng_key, self.num_particles))
         return jax.tree.map(lambda a: a.mean(0), particles)
 
     def _sample(self, found, views: Views, beta, data) -> tuple[Values, Array]:

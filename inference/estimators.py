@@ -99,6 +99,20 @@ class AnalyticKL(Estimator):
     otherwise: Estimator | None = None
     stratified: bool = True
 
+    def __post_init__(self):
+        if self.otherwise is None:
+            return
+        if not isinstance(self.otherwise, Estimator) or not self.otherwise.plain:
+            raise TypeError(
+                "otherwise: expected an estimator for means such as STL(), got "
+                f"{self.otherwise!r}"
+            )
+        if self.otherwise.stratified != self.stratified:
+            raise ValueError(
+                f"otherwise: expected stratified={self.stratified} as in AnalyticKL, got "
+                f"{self.otherwise!r}"
+            )
+
     def kl(self, site, live, stopped, other, value) -> Float[Array, "*rows"]:
         try:
             return kl_divergence(live, _as_full(other, live))
@@ -114,7 +128,10 @@ class AnalyticKL(Estimator):
 
 def _as_full(other: dist.Distribution, like: dist.Distribution) -> dist.Distribution:
     """Independent Normals as one with a covariance, where the other has one."""
-    independent = name_of(other) == "Normal" and other.event_dim == 1
+    base = other
+    while isinstance(base, dist.Independent | dist.ExpandedDistribution):
+        base = base.base_dist
+    independent = isinstance(base, dist.Normal) and other.event_dim == 1
     if not isinstance(like, dist.MultivariateNormal) or not independent:
         return other
     scale = jnp.sqrt(other.variance)

@@ -29,6 +29,9 @@ def require_experts(
 ) -> None:
     """Refuse a guide whose first site is not a mixture of one expert a modality.
 
+    Only the number of components can be told: that the s-th is the expert of the s-th
+    modality, and that present ones weigh the same, is `MixtureOfExperts`' to keep.
+
     Raises:
         TypeError: naming what came.
     """
@@ -127,12 +130,15 @@ class AuxiliaryMixtureOfExpertsELBO(ExpertsELBO):
 
     def check(self, sites, guide_trace, data) -> None:
         super().check(sites, guide_trace, data)
-        if sites.later != ("w",) or AUXILIARY not in guide_trace:
+        shape = guide_trace["w"]["fn"].event_shape if "w" in guide_trace else None
+        scale = guide_trace.get(AUXILIARY, {}).get("value")
+        if sites.later != ("w",) or scale is None or scale.shape != shape:
             raise TypeError(
                 'guide: expected private latents "w" and the parameter '
-                f"{AUXILIARY!r} for {type(self).__name__}, got the later sites "
-                f"{', '.join(sites.later) or 'none'} and the parameters of another "
-                "guide; use auxiliary_guide(shared_private_guide(...), ...)"
+                f"{AUXILIARY!r} of their shape for {type(self).__name__}, got the later "
+                f"sites {', '.join(sites.later) or 'none'} of shape {shape} and scales of "
+                f"shape {getattr(scale, 'shape', None)}; use "
+                "auxiliary_guide(shared_private_guide(...), private_dim)"
             )
 
     def views(
@@ -192,7 +198,7 @@ class JensenShannonELBO(MultimodalELBO):
         experts = _normal("guide", terms.root.component_distribution)
         divergence = jensen_shannon(
             dist.Normal(experts.loc[0], experts.scale[0]),
-            _normal("prior", programs.at(terms.prior, 0)),
+            _normal("prior", terms.prior),
             views.subsets[0],
         )
         return self.reconstruction(terms, views) - beta * divergence[None]
@@ -215,7 +221,7 @@ def jensen_shannon(
 
 def _normal(argument: str, fn: dist.Distribution) -> dist.Normal:
     base = fn
-    while hasattr(base, "base_dist"):
+    while isinstance(base, dist.Independent | dist.ExpandedDistribution):
         base = base.base_dist
     if not isinstance(base, dist.Normal):
         raise TypeError(

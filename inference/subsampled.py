@@ -37,6 +37,13 @@ class SubsampledELBO(MultimodalELBO):
         self.num_subsets = num_subsets
         super().__init__(**settings)
 
+    def check(self, sites, guide_trace, data) -> None:
+        if sites.shared:
+            raise TypeError(
+                "guide: expected latents of rows only for SubsampledELBO, a sum of bounds "
+                f"that would each count them, got the global {', '.join(sites.shared)}"
+            )
+
     def views(
         self, rng_key: Key[Array, ""], present: Bool[Array, "rows modalities"]
     ) -> Views:

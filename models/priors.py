@@ -17,7 +17,7 @@ import jax.numpy as jnp
 import numpy as np
 import numpyro
 import numpyro.distributions as dist
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, Shaped
 from numpyro import handlers
 from numpyro.distributions import constraints
 
@@ -58,7 +58,7 @@ def standard_laplace(latent_dim: int) -> Prior:
 def gaussian_mixture(
     latent_dim: int,
     num_components: int,
-    start: Float[Array, "points latent"] | None = None,
+    start: Shaped[Array | np.ndarray, "points latent"] | None = None,
 ) -> Prior:
     """p(z) = Σ_c π_c N(μ_c, diag σ_c²), all learned (Hirt et al. 2024, section 4.2).
 
@@ -108,6 +108,11 @@ def _mixture_at(points, num_components: int, latent_dim: int) -> tuple:
             f"start: expected points of shape (P, {latent_dim}), got {points.shape}"
         )
     found = KMeans(num_components, n_init=10, random_state=0).fit(points)
+    if len(np.unique(found.labels_)) < num_components:
+        raise ValueError(
+            f"start: expected at least {num_components} different points, got "
+            f"{len(np.unique(points, axis=0))}"
+        )
     share = np.bincount(found.labels_, minlength=num_components) / len(points)
     members = [points[found.labels_ == c] for c in range(num_components)]
     scale = np.stack([m.std(0) + 1e-2 for m in members])
@@ -140,14 +145,22 @@ def label_conditional(
         loc = numpyro.param("prior.loc", lambda key: jax.random.normal(key, shape))
         positive = constraints.positive
         scale = numpyro.param("prior.scale", jnp.ones(shape), constraint=positive)
-        return dist.Normal(loc[label], scale[label]).to_event(1)
+        # A label that is not there shows as NaN, not as the nearest one.
+        inside = ((label >= 0) & (label < num_labels))[:, None]
+        chosen = jnp.where(inside, loc[label], jnp.nan)
+        return dist.Normal(chosen, scale[label]).to_event(1)
 
     return prior
 
 
 def law_of(prior: Prior, covariates: Mapping[str, Array]) -> dist.Distribution:
     """p(z), or p(z | covariates) where the prior takes an argument."""
-    takes = inspect.signature(prior).parameters
+    takes = [
+        p
+        for p in inspect.signature(prior).parameters.values()
+        if p.default is p.empty
+        and p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)
+    ]
     return prior(covariates) if takes else prior()
 
 
@@ -163,9 +176,16 @@ def responsibilities(
 
     Raises:
         TypeError: the prior is no mixture.
+        ValueError: `params` lacks one of its parameters.
     """
     seeded = handlers.seed(prior, jax.random.key(0))
-    law = handlers.substitute(seeded, data=dict(params))()
+    with handlers.trace() as trace:
+        law = handlers.substitute(seeded, data=dict(params))()
+    missing = [n for n, s in trace.items() if s["type"] == "param" and n not in params]
+    if missing:
+        raise ValueError(
+            f"params: expected those of the prior, got none for {', '.join(missing)}"
+        )
     if not isinstance(law, dist.MixtureSameFamily):
         raise TypeError(f"prior: expected a mixture, got {type(law).__name__}")
     return jnp.exp(law.component_log_probs(z) - law.log_prob(z)[..., None])

@@ -34,7 +34,7 @@ def method_for(bound, **settings):
 
 def started(method, data, rng_key):
     svi = SVI(method.model, method.guide, optax.adam(1e-3), method.elbo)
-    return svi.get_params(svi.init(rng_key, data))
+    return svi.get_params(jax.jit(svi.init)(rng_key, data))
 
 
 def rows_of(method, params, data, rng_key, **kwargs):
@@ -111,8 +111,6 @@ def test_without_rate_it_is_the_reconstruction(bound, data, rng_key):
 @every_bound
 def test_particles_are_a_mean(bound, data, rng_key):
     """The variance of a mean of four: a quarter, within the noise of 400 keys."""
-    if bound == "subsampled":
-        pytest.skip("its subsets are drawn once for all particles")
     one, four = method_for(bound), method_for(bound, num_particles=4)
     params = started(one, data, rng_key)
     law = {"subsets": cs.Fixed((True, False, True))}
@@ -141,7 +139,9 @@ def test_the_plate_scales_the_loss(bound, data, rng_key):
     params = started(method, data, rng_key)
     batch = type(data)(**{**vars(data), "total": 70})
     losses = [
-        float(method.elbo.loss(rng_key, params, method.model, method.guide, d))
+        float(
+            jax.jit(lambda k, d=d: method.elbo.loss(k, params, *method[:2], d))(rng_key)
+        )
         for d in (data, batch)
     ]
     assert losses[1] == pytest.approx(10 * losses[0], rel=1e-5)

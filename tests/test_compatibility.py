@@ -76,10 +76,20 @@ def test_own_programs_train(elbo, data, params):
 
 def draws_of(elbo, key, guide, params, data, sites):
     """The subsets and draws that a bound uses under this key."""
-    key_views, key_draws = jax.random.split(key)
-    S = np.asarray(elbo.draw_subset(key_views, data.present))
+    key_views, key_shared, key_draw = keys_of(key)
+    S = np.asarray(elbo.subset_views(key_views, data.present)[0][0])
     views = jnp.stack([S, data.present])
-    return S, programs.draw(key_draws, guide, params, data, views, sites)
+    fixed = (guide, params, data)
+    shared = programs.draw_shared(key_shared, *fixed, sites)
+    return S, programs.draw(key_draw, *fixed, views, sites, shared)
+
+
+def keys_of(key):
+    """Of views, global latents and draws, of the only particle and sample."""
+    particle = jax.random.split(key, 1)[0]
+    key_views, key_shared, key_samples = jax.random.split(particle, 3)
+    sample = jax.random.split(key_samples, 1)[0]
+    return key_views, key_shared, jax.random.split(sample, 3)[0]
 
 
 def laplace(data, name, z, noise):
@@ -302,10 +312,11 @@ def test_two_levels_are_the_straight_line_computation(data):
         return elbo.loss(KEY, params, *programs_of, data)
 
     def theirs(params):
-        key_views, key_draws = jax.random.split(KEY)
-        S = elbo.draw_subset(key_views, data.present)
+        key_views, _, key_draw = keys_of(KEY)
+        S = elbo.subset_views(key_views, data.present)[0][0]
         views = jnp.stack([S, data.present])
-        draw = programs.draw(key_draws, two_level_guide, params, data, views, sites)
+        fixed = (two_level_guide, params, data, views, sites)
+        draw = programs.draw(key_draw, *fixed, ({}, {}))
         return -straight_line(params["share"], draw.latents, S, data).sum()
 
     (value, gradient), (expected, of_expected) = (

@@ -1,6 +1,5 @@
 """The cost of a step in FLOPs, by XLA's own count, and what compiles when."""
 
-import hand_written_presets
 import jax
 import preset_cost
 import pytest
@@ -14,7 +13,7 @@ def test_a_step_costs_what_hand_written_code_costs():
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", hand_written_presets.LOSSES)
+@pytest.mark.parametrize("name", ["mopoe", "mmvae", "mmvae_plus"])
 def test_published_methods_cost_what_hand_written_code_costs(name):
     """At most 1.05 times, 1.15 times with private latents."""
     most = 1.15 if name == "mmvae_plus" else 1.05

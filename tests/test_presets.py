@@ -5,6 +5,7 @@ import itertools
 import jax
 import jax.numpy as jnp
 import numpy as np
+import numpyro.distributions as dist
 import optax
 import pytest
 import reference
@@ -42,7 +43,7 @@ class Spied:
 
         def spy(elbo, key, params, latents):
             latents = replace(elbo, key, params, latents)
-            self.draws.append({n: np.asarray(v) for n, v in latents.items()})
+            self.draws.append(latents)
             return latents
 
         def loop(function, keys):
@@ -52,7 +53,7 @@ class Spied:
         monkeypatch.setattr(type(method.elbo), "replace", spy)
         monkeypatch.setattr(elbo_module, "over", loop)
         svi = SVI(method.model, method.guide, optax.adam(1e-3), method.elbo)
-        params = svi.get_params(svi.init(rng_key, data))
+        params = svi.get_params(jax.jit(svi.init)(rng_key, data))
         self.draws.clear()
         leaves, tree = jax.tree.flatten(params)
         keys = jax.random.split(rng_key, len(leaves))
@@ -63,8 +64,16 @@ class Spied:
             lambda x, e: x + 0.1 * e, params, jax.tree.unflatten(tree, noise)
         )
         programs = (method.model, method.guide, data)
-        self.rows = method.elbo.rows(rng_key, self.params, *programs)[0]
-        self.views = method.elbo.views(jax.random.split(rng_key)[0], data.present)
+
+        def rows(key):
+            self.draws.clear()
+            return method.elbo.rows(key, self.params, *programs)[0], list(self.draws)
+
+        self.rows, draws = jax.jit(rows)(rng_key)
+        self.draws = jax.tree.map(np.asarray, draws)
+        particle = jax.random.split(rng_key, 1)[0]
+        key_views = jax.random.split(particle, 3)[0]
+        self.views = method.elbo.views(key_views, data.present)
         self.guide = method.guide
 
     def posterior(self, members):
@@ -227,15 +236,23 @@ def test_the_private_latents_of_others_come_from_the_auxiliary_laws(spied):
         assert stats.kstest(unit.ravel(), "norm").pvalue > 1e-4
 
 
-def test_mmjsd(spied):
-    run = spied(cs.mmjsd(*SETTINGS))
+PRIOR = (np.array([0.0, 2.0, -1.0]), np.array([1.0, 0.3, 2.0]))
+
+
+@pytest.mark.parametrize("prior", [STANDARD, PRIOR], ids=["standard", "own"])
+def test_mmjsd(spied, prior):
+    """Under a prior of other locations and scales, too."""
+    loc, scale = map(jnp.array, prior)
+    law = lambda: dist.Normal(loc, scale).to_event(1)  # noqa: E731
+    model = cs.multimodal_model(law, LIKELIHOOD, NETWORKS.decoders)
+    run = spied(cs.mmjsd(*SETTINGS)._replace(model=model))
 
     def objective(row):
         O = run.present(row)  # noqa: E741
         draws = [run.draws[0]["z"][0, s, row] for s in O]
         log_x = [[run.log_x(row, z)[t] for t in O] for z in draws]
         experts = [run.expert(s, row) for s in O]
-        return reference.mmjsd_objective(log_x, experts, STANDARD)
+        return reference.mmjsd_objective(log_x, experts, prior)
 
     agree(run, objective)
 

@@ -276,3 +276,32 @@ def test_the_regulariser_is_added_once_and_needs_its_kind(rng_key, guide, data):
         cs.ConsistentELBO(cs.MaskedELBO(), -1.0)
     with pytest.raises(TypeError, match="elbo: expected a bound with a law of subsets"):
         cs.ConsistentELBO(cs.SubsampledELBO(), 1.0)
+
+
+def test_the_regulariser_draws_new_subsets_and_needs_features(rng_key, guide, data):
+    elbo = cs.ConsistentELBO(cs.MaskedELBO(exhaustive=True), 1.0)
+    params = fitted(rng_key, cs.standard_normal(LATENT), guide, data).params
+    keys = jax.random.split(rng_key, 3)
+    found = [float(elbo.mismatch(key, params, guide, data)) for key in keys]
+    assert len(set(found)) == 3
+
+    def plain(data, subset=None):
+        with data.plate():
+            numpyro.sample("z", dist.Normal(jnp.zeros(LATENT), 1.0).to_event(1))
+
+    with pytest.raises(ValueError, match="expected the deterministic site 'features'"):
+        fitted(rng_key, cs.standard_normal(LATENT), plain, data, elbo)
+    with pytest.raises(ValueError, match="data: expected 2 rows or more in a batch"):
+        fitted(rng_key, cs.standard_normal(LATENT), guide, data.take([0]), elbo)
+
+
+@pytest.mark.filterwarnings("ignore:Number of distinct clusters")
+def test_responsibilities_need_all_parameters_and_labels_their_range(rng_key):
+    prior = cs.gaussian_mixture(LATENT, 3)
+    with pytest.raises(ValueError, match=r"params: .* got none for prior\.logits"):
+        cs.responsibilities(prior, {}, jnp.zeros((2, LATENT)))
+    with pytest.raises(ValueError, match="start: expected at least 3 different points"):
+        cs.gaussian_mixture(LATENT, 3, start=jnp.zeros((5, LATENT)))
+    seeded = handlers.seed(cs.label_conditional(LATENT, 2), rng_key)
+    mean = np.asarray(seeded({"label": jnp.array([0, 1, 2, -1])}).mean)
+    np.testing.assert_array_equal(np.isnan(mean).all(-1), [False, False, True, True])

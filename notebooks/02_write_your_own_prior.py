@@ -64,6 +64,7 @@ def trained(prior, start=None):
 
 
 first = trained(cs.standard_normal(LATENT))
+print(f"bound at the end: {first.history.bound[-1]:.2f} nats a row")
 
 # %% [markdown]
 # ## A mixture

@@ -49,6 +49,9 @@ def data(rng_key):
 
 
 every_bound = pytest.mark.parametrize("bound", cs.BOUNDS)
+some_bounds = pytest.mark.parametrize(  # what the base does alike for all
+    "bound", ["masked", "subsampled", "importance_weighted", "mixture_of_experts"]
+)
 
 
 @every_bound
@@ -85,7 +88,7 @@ def test_weights_of_one_change_nothing(bound, data, rng_key):
     assert np.abs(rows_of(twice, params, data, rng_key) - plain).min() > 0
 
 
-@every_bound
+@some_bounds
 @pytest.mark.filterwarnings("ignore:.*no bound of a likelihood")
 def test_beta_of_the_step_replaces_that_of_the_bound(bound, data, rng_key):
     method, other = method_for(bound), method_for(bound, beta=0.3)
@@ -95,7 +98,7 @@ def test_beta_of_the_step_replaces_that_of_the_bound(bound, data, rng_key):
     np.testing.assert_allclose(found, expected, rtol=1e-5)
 
 
-@every_bound
+@some_bounds
 @pytest.mark.filterwarnings("ignore:.*no bound of a likelihood")
 def test_without_rate_it_is_the_reconstruction(bound, data, rng_key):
     """β = 0 leaves log p(x | z): at most that of the data themselves."""
@@ -108,7 +111,7 @@ def test_without_rate_it_is_the_reconstruction(bound, data, rng_key):
     assert np.all(found <= np.maximum(most * factor, 0) + 1e-4)
 
 
-@every_bound
+@some_bounds
 def test_particles_are_a_mean(bound, data, rng_key):
     """The variance of a mean of four: a quarter, within the noise of 400 keys."""
     one, four = method_for(bound), method_for(bound, num_particles=4)
@@ -133,7 +136,7 @@ def test_particles_are_a_mean(bound, data, rng_key):
     assert abs(a.mean() - b.mean()) < 4.5 * np.hypot(a.std(), b.std()) / 20
 
 
-@every_bound
+@some_bounds
 def test_the_plate_scales_the_loss(bound, data, rng_key):
     """A batch of 7 from 140 rows counts ten times what it counts from 14."""
     method = method_for(bound)

@@ -42,10 +42,7 @@ fast = "CONSILIENCE_FAST" in os.environ  # a few seconds, to check that everythi
 epochs, LATENT, COMPONENTS = (2 if fast else 170), 6, 10
 keys = jax.random.split(jax.random.key(0), 8)
 
-# %% [markdown]
-# ## Data, guide, and a helper that trains any prior
-
-# %%
+# Data, guide, and a helper that trains any prior.
 whole = cs.quadrants_and_word()
 digit = np.asarray(whole.covariates["label"])
 quadrants = {n: np.asarray(whole.values[n]) for n in whole.names if n != "word"}

@@ -17,16 +17,17 @@ CHI = (FEATURES, FEATURES, FEATURES)
 RHO = (FEATURES, FEATURES, 2 * LATENT)
 
 
+def mlp(rng_key: jax.Array, widths: tuple[int, ...]) -> list:
+    """Weights and biases of one network."""
+    keys = jax.random.split(rng_key, len(widths) - 1)
+    return [
+        (jax.random.normal(k, (i, o)) / math.sqrt(i), jnp.zeros(o))
+        for k, i, o in zip(keys, widths[:-1], widths[1:], strict=True)
+    ]
+
+
 def initial_params(rng_key: jax.Array) -> dict:
     """Weights and biases of all layers."""
-
-    def mlp(key, widths):
-        keys = jax.random.split(key, len(widths) - 1)
-        return [
-            (jax.random.normal(k, (i, o)) / math.sqrt(i), jnp.zeros(o))
-            for k, i, o in zip(keys, widths[:-1], widths[1:], strict=True)
-        ]
-
     keys = jax.random.split(rng_key, 2 * MODALITIES + 2)
     return {
         "encoders": [mlp(k, ENCODER) for k in keys[:MODALITIES]],

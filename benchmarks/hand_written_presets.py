@@ -9,7 +9,7 @@ import math
 
 import jax
 import jax.numpy as jnp
-from hand_written import apply, log_normal
+from hand_written import apply, log_normal, mlp
 from jax import lax
 from jax.nn import logsumexp
 
@@ -19,24 +19,16 @@ SAMPLES = 3
 
 def initial_params(rng_key: jax.Array, private: int = 0) -> dict:
     """Weights and biases of all layers."""
-
-    def mlp(key, *widths):
-        keys = jax.random.split(key, len(widths) - 1)
-        return [
-            (jax.random.normal(k, (i, o)) / math.sqrt(i), jnp.zeros(o))
-            for k, i, o in zip(keys, widths[:-1], widths[1:], strict=True)
-        ]
-
     keys = jax.random.split(rng_key, 2 * MODALITIES + 2)
     found = {
-        "encoders": [mlp(k, WIDTH, HIDDEN, FEATURES) for k in keys[:MODALITIES]],
+        "encoders": [mlp(k, (WIDTH, HIDDEN, FEATURES)) for k in keys[:MODALITIES]],
         "decoders": [
-            mlp(k, LATENT + private, HIDDEN, WIDTH) for k in keys[MODALITIES:-2]
+            mlp(k, (LATENT + private, HIDDEN, WIDTH)) for k in keys[MODALITIES:-2]
         ],
-        "expert": mlp(keys[-2], FEATURES, 2 * LATENT),
+        "expert": mlp(keys[-2], (FEATURES, 2 * LATENT)),
     }
     if private:
-        found["own"] = mlp(keys[-1], FEATURES, 2 * private)
+        found["own"] = mlp(keys[-1], (FEATURES, 2 * private))
         found["auxiliary"] = jnp.zeros((MODALITIES, private))
     return found
 

@@ -7,13 +7,12 @@ from pathlib import Path
 
 import hand_written_presets as floor
 import jax
-import jax.numpy as jnp
 import optax
 from numpyro.infer import SVI
+from step_cost import as_data, batch, flops
 
 import consilience as cs
 
-NAMES = tuple(f"m{i}" for i in range(floor.MODALITIES))
 SETTINGS = {
     "mmvae": {"num_samples": floor.SAMPLES},
     "mmvae_plus": {"num_samples": floor.SAMPLES},
@@ -21,24 +20,9 @@ SETTINGS = {
 }
 
 
-def batch() -> tuple[jax.Array, jax.Array]:
-    """Values `[M, N, WIDTH]` and presence `[N, M]`, 30 % missing."""
-    key = jax.random.key(0)
-    x = jax.random.normal(key, (floor.MODALITIES, floor.ROWS, floor.WIDTH))
-    complete = jnp.ones((floor.ROWS, floor.MODALITIES), bool)
-    return x, cs.missing_completely_at_random(key, complete, 0.3)
-
-
-def counted(step, *arguments) -> float:
-    """XLA's count."""
-    return jax.jit(step).lower(*arguments).compile().cost_analysis()["flops"]
-
-
 def library(name: str) -> float:
     """Of `svi.update`."""
-    x, present = batch()
-    values = {n: jax.device_get(v) for n, v in zip(NAMES, x, strict=True)}
-    data = cs.MultimodalData.from_arrays(values, present=jax.device_get(present))
+    data = as_data(floor)
     hidden = (floor.HIDDEN,)
     networks = cs.Networks(
         partial(cs.MLPEncoder, hidden=hidden),
@@ -51,7 +35,7 @@ def library(name: str) -> float:
     likelihood = cs.NormalLikelihood(1.0)
     method = cs.PRESETS[name](*sizes, likelihood, networks, **SETTINGS.get(name, {}))
     svi = SVI(method.model, method.guide, optax.adam(1e-3), method.elbo)
-    return counted(svi.update, svi.init(jax.random.key(0), data), data)
+    return flops(svi.update, svi.init(jax.random.key(0), data), data)
 
 
 def hand_written(name: str) -> float:
@@ -68,7 +52,7 @@ def hand_written(name: str) -> float:
         return optax.apply_updates(params, change), state, value
 
     state = optimizer.init(params)
-    return counted(step, params, state, jax.random.key(0), *batch())
+    return flops(step, params, state, jax.random.key(0), *batch(floor))
 
 
 def measure() -> dict[str, dict[str, float]]:

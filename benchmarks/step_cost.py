@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
+from types import ModuleType
 
 import hand_written as floor
 import jax
@@ -20,22 +21,25 @@ from numpyro.infer import SVI
 
 import consilience as cs
 
-NAMES = tuple(f"m{i}" for i in range(floor.MODALITIES))
 
-
-def batch() -> tuple[jax.Array, jax.Array]:
+def batch(sizes: ModuleType = floor) -> tuple[jax.Array, jax.Array]:
     """Values `[M, N, WIDTH]` and presence `[N, M]`, 30 % missing."""
     key = jax.random.key(0)
-    x = jax.random.normal(key, (floor.MODALITIES, floor.ROWS, floor.WIDTH))
-    complete = jnp.ones((floor.ROWS, floor.MODALITIES), bool)
+    x = jax.random.normal(key, (sizes.MODALITIES, sizes.ROWS, sizes.WIDTH))
+    complete = jnp.ones((sizes.ROWS, sizes.MODALITIES), bool)
     return x, cs.missing_completely_at_random(key, complete, 0.3)
+
+
+def as_data(sizes: ModuleType = floor) -> cs.MultimodalData:
+    """The same batch as the library takes it."""
+    x, present = batch(sizes)
+    values = {f"m{i}": jax.device_get(v) for i, v in enumerate(x)}
+    return cs.MultimodalData.from_arrays(values, present=jax.device_get(present))
 
 
 def library_step() -> tuple[Callable, object, cs.MultimodalData]:
     """The same step through SVI and `MaskedELBO`."""
-    x, present = batch()
-    values = {name: jax.device_get(v) for name, v in zip(NAMES, x, strict=True)}
-    data = cs.MultimodalData.from_arrays(values, present=jax.device_get(present))
+    data = as_data()
     model = cs.multimodal_model(
         cs.standard_normal(floor.LATENT), cs.NormalLikelihood(1.0), cs.LinearDecoder
     )
@@ -57,9 +61,9 @@ def floor_step() -> tuple[Callable, object, tuple]:
     return floor.step(optimizer), state, batch()
 
 
-def flops(step: Callable, state: object, data: object) -> float:
+def flops(step: Callable, *arguments: object) -> float:
     """XLA's count for one compiled step."""
-    return jax.jit(step).lower(state, data).compile().cost_analysis()["flops"]
+    return jax.jit(step).lower(*arguments).compile().cost_analysis()["flops"]
 
 
 def timer(step: Callable, state: object, data: object, steps: int) -> Callable:

@@ -9,6 +9,8 @@ from numpyro.distributions import constraints
 from consilience.guides.amortized import Guide
 from consilience.nn.private import check_private_dim, used_dimensions
 
+AUXILIARY = "auxiliary.scale"
+
 
 def auxiliary_guide(guide: Guide, private_dim: int | Mapping[str, int]) -> Guide:
     """The guide, with the learned scales σ_t of r_t(w_t) = N(0, diag σ_t²).
@@ -28,7 +30,7 @@ def auxiliary_guide(guide: Guide, private_dim: int | Mapping[str, int]) -> Guide
     def with_auxiliary(data, subset=None) -> None:
         shape = used_dimensions(private_dim, data.names).shape
         positive = constraints.positive
-        numpyro.param("auxiliary.scale", jnp.ones(shape), constraint=positive)
+        numpyro.param(AUXILIARY, jnp.ones(shape), constraint=positive)
         guide(data, subset)
 
     return with_auxiliary

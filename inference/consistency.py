@@ -67,8 +67,7 @@ class ConsistentELBO(MultimodalELBO):
         if not isinstance(elbo, MaskedELBO | MixtureELBO):
             raise TypeError(
                 "elbo: expected a bound with a law of subsets, MaskedELBO() or "
-                f"MixtureELBO(), "
-                f"got {elbo!r}"
+                f"MixtureELBO(), got {elbo!r}"
             )
         if not strength >= 0:
             raise ValueError(

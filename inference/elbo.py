@@ -37,9 +37,9 @@ class Values(NamedTuple):
 class MultimodalELBO(ELBO):
     """A bound made of views on subsets; use it as `SVI(model, guide, optimizer, elbo)`.
 
-    Subclasses are two small methods, `views` and `combine`, and sometimes `reduce`. The
-    loss is the negative bound, summed over the data plate with its scale. Rows without
-    any modality count 0.
+    Subclasses are one small method, `views`, and `combine` and `reduce` where the
+    defaults are not theirs. The loss is the negative bound, summed over the data plate
+    with its scale. Rows without any modality count 0.
 
     Args:
         beta: weight of every KL term, β ≥ 0; `svi.update(state, data, beta=...)`
@@ -86,11 +86,11 @@ class MultimodalELBO(ELBO):
     ) -> Views:
         """Which subsets, likelihood terms and cross densities the bound needs."""
 
-    @abstractmethod
     def combine(
         self, terms: Terms, views: Views, beta: float | Array
     ) -> Float[Array, "views rows"]:
-        """Each view's part of each row's bound."""
+        """Each view's part of each row's bound: reconstruction less the rate."""
+        return self.reconstruction(terms, views) - beta * terms.kl_prior
 
     def reduce(
         self, values: Values, views: Views, beta: float | Array

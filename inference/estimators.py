@@ -20,7 +20,7 @@ import numpyro.distributions as dist
 from jaxtyping import Array, Float
 from numpyro.distributions.kl import kl_divergence
 
-from consilience.inference.programs import name_of
+from consilience.inference.programs import base_of, name_of
 
 
 class Estimator(ABC):
@@ -128,10 +128,7 @@ class AnalyticKL(Estimator):
 
 def _as_full(other: dist.Distribution, like: dist.Distribution) -> dist.Distribution:
     """Independent Normals as one with a covariance, where the other has one."""
-    base = other
-    while isinstance(base, dist.Independent | dist.ExpandedDistribution):
-        base = base.base_dist
-    independent = isinstance(base, dist.Normal) and other.event_dim == 1
+    independent = isinstance(base_of(other), dist.Normal) and other.event_dim == 1
     if not isinstance(like, dist.MultivariateNormal) or not independent:
         return other
     scale = jnp.sqrt(other.variance)
@@ -140,7 +137,7 @@ def _as_full(other: dist.Distribution, like: dist.Distribution) -> dist.Distribu
 
 
 @dataclasses.dataclass(frozen=True)
-class DReG(Estimator):
+class DReG(STL):
     """Doubly reparameterised gradients of importance-weighted bounds (Tucker et al. 2019).
 
     Unbiased, and its noise does not drown the signal as K grows. Each draw's path counts
@@ -153,14 +150,10 @@ class DReG(Estimator):
         stratified: draw mixtures once from each component, or else implicitly.
     """
 
-    stratified: bool = True
     plain = False
     weighted = True
     doubly = True
     component_score = True
-
-    def kl(self, site, live, stopped, other, value) -> Float[Array, "*rows"]:
-        return stopped.log_prob(value) - other.log_prob(value)
 
 
 @dataclasses.dataclass(frozen=True)

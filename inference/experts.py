@@ -9,19 +9,13 @@ from jaxtyping import Array, Bool, Float, Key
 from numpyro.distributions.kl import kl_divergence
 
 from consilience.datasets.data import MultimodalData
+from consilience.guides.auxiliary import AUXILIARY
 from consilience.inference import programs
 from consilience.inference.elbo import MultimodalELBO, Values
 from consilience.inference.estimators import Estimator, Pathwise
 from consilience.inference.importance_weighted import WeightedELBO
 from consilience.inference.reductions import average_of_logs
-from consilience.inference.terms import Terms, Views
-
-AUXILIARY = "auxiliary.scale"
-
-
-def everything(present: Bool[Array, "rows modalities"]) -> Views:
-    """One view: q(z | x_O), everything decoded."""
-    return Views(present[None], present[None], jnp.ones((1, len(present))))
+from consilience.inference.terms import Terms, Views, everything
 
 
 def require_experts(
@@ -45,25 +39,16 @@ def require_experts(
         )
 
 
-def require_strata(bound: str, estimator: Estimator) -> None:
-    """Refuse an estimator that draws the mixture at once.
-
-    Raises:
-        ValueError: naming the argument.
-    """
-    if not getattr(estimator, "stratified", True):
-        raise ValueError(
-            f"estimator: expected a stratified one for {bound}, in which every expert "
-            f"draws, got {estimator!r}"
-        )
-
-
 class ExpertsELBO(WeightedELBO):
     """1/|O| Σ_{s∈O} log 1/K Σ_k w(z^s_k): K draws of each expert, all are decoded."""
 
     def __init__(self, num_samples: int = 8, **settings):
         super().__init__(num_samples, **settings)
-        require_strata(type(self).__name__, self.estimator)
+        if not self.stratified:
+            raise ValueError(
+                f"estimator: expected a stratified one for {type(self).__name__}, in "
+                f"which every expert draws, got {self.estimator!r}"
+            )
 
     def _check_bias(self, estimator: Estimator) -> None:
         """The published form is for these; it has warned."""
@@ -75,11 +60,6 @@ class ExpertsELBO(WeightedELBO):
         self, rng_key: Key[Array, ""], present: Bool[Array, "rows modalities"]
     ) -> Views:
         return everything(present)
-
-    def combine(
-        self, terms: Terms, views: Views, beta: float | Array
-    ) -> Float[Array, "views rows"]:
-        return self.reconstruction(terms, views) - beta * terms.kl_prior
 
     def reduce(
         self, values: Values, views: Views, beta: float | Array
@@ -220,9 +200,7 @@ def jensen_shannon(
 
 
 def _normal(argument: str, fn: dist.Distribution) -> dist.Normal:
-    base = fn
-    while isinstance(base, dist.Independent | dist.ExpandedDistribution):
-        base = base.base_dist
+    base = programs.base_of(fn)
     if not isinstance(base, dist.Normal):
         raise TypeError(
             f"{argument}: expected Normals with independent dimensions for "

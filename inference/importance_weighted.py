@@ -8,9 +8,10 @@ from jaxtyping import Array, Bool, Float, Key
 
 from consilience.inference.elbo import MultimodalELBO, Values
 from consilience.inference.estimators import DReG, Estimator, PublishedDReG
+from consilience.inference.masked_elbo import MaskedELBO, masked_views
 from consilience.inference.reductions import log_average, log_sum_exp
 from consilience.inference.subsets import Hierarchical, SubsetLaw, check_law
-from consilience.inference.terms import Terms, Views
+from consilience.inference.terms import Views, everything
 from consilience.nn.sizes import check_positive
 
 
@@ -73,12 +74,7 @@ class ImportanceWeightedELBO(WeightedELBO):
     def views(
         self, rng_key: Key[Array, ""], present: Bool[Array, "rows modalities"]
     ) -> Views:
-        return Views(present[None], present[None], jnp.ones((1, len(present))))
-
-    def combine(
-        self, terms: Terms, views: Views, beta: float | Array
-    ) -> Float[Array, "views rows"]:
-        return self.reconstruction(terms, views) - beta * terms.kl_prior
+        return everything(present)
 
 
 @final
@@ -119,19 +115,9 @@ class ImportanceWeightedMaskedELBO(WeightedELBO):
         self, rng_key: Key[Array, ""], present: Bool[Array, "rows modalities"]
     ) -> Views:
         S = present & self.subsets(rng_key, present)
-        rest = present & ~S
-        return Views(
-            subsets=jnp.stack([S, present]),
-            score=jnp.stack([S, rest]),
-            weight=jnp.stack([jnp.ones_like(present[:, 0]), rest.any(-1)]),
-            cross=((1, 0),),
-        )
+        return masked_views(S[None], jnp.ones((1, len(present))), present)
 
-    def combine(
-        self, terms: Terms, views: Views, beta: float | Array
-    ) -> Float[Array, "views rows"]:
-        kl = jnp.stack([terms.kl_prior[0], terms.kl_cross[0]])
-        return self.reconstruction(terms, views) - beta * kl
+    combine = MaskedELBO.combine
 
     def reduce(
         self, values: Values, views: Views, beta: float | Array

@@ -24,17 +24,7 @@ class MaskedELBO(SubsetELBO):
     def views(
         self, rng_key: Key[Array, ""], present: Bool[Array, "rows modalities"]
     ) -> Views:
-        S, weight = self.subset_views(rng_key, present)
-        O, last = present, len(S)  # noqa: E741
-        weight_rest = weight * (O & ~S).any(-1)
-        rest = (weight[..., None] * (O & ~S)).sum(0)
-        return Views(
-            subsets=jnp.concatenate([S, O[None]]),
-            score=jnp.concatenate([S, rest[None]]),
-            weight=jnp.concatenate([weight, (weight_rest > 0).any(0)[None]]),
-            cross=tuple((last, v) for v in range(last)),
-            cross_weight=weight_rest,
-        )
+        return masked_views(*self.subset_views(rng_key, present), present)
 
     def combine(
         self, terms: Terms, views: Views, beta: float | Array
@@ -42,3 +32,21 @@ class MaskedELBO(SubsetELBO):
         rate = self.cross_rate(terms, views)
         kl = jnp.concatenate([terms.kl_prior[:-1], rate[None]])
         return self.reconstruction(terms, views) - beta * kl
+
+
+def masked_views(
+    S: Bool[Array, "subsets rows modalities"],
+    weight: Float[Array, "subsets rows"],
+    O: Bool[Array, "rows modalities"],  # noqa: E741
+) -> Views:
+    """A view of each S, and one of O that explains what each S lacks."""
+    last = len(S)
+    weight_rest = weight * (O & ~S).any(-1)
+    rest = (weight[..., None] * (O & ~S)).sum(0)
+    return Views(
+        subsets=jnp.concatenate([S, O[None]]),
+        score=jnp.concatenate([S, rest[None]]),
+        weight=jnp.concatenate([weight, (weight_rest > 0).any(0)[None]]),
+        cross=tuple((last, v) for v in range(last)),
+        cross_weight=weight_rest,
+    )

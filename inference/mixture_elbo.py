@@ -3,10 +3,10 @@
 from typing import final
 
 import jax.numpy as jnp
-from jaxtyping import Array, Bool, Float, Key
+from jaxtyping import Array, Bool, Key
 
 from consilience.inference.subset_elbo import SubsetELBO
-from consilience.inference.terms import Terms, Views
+from consilience.inference.terms import Views
 
 
 @final
@@ -26,8 +26,3 @@ class MixtureELBO(SubsetELBO):
     ) -> Views:
         S, weight = self.subset_views(rng_key, present)
         return Views(S, jnp.broadcast_to(present, S.shape), weight)
-
-    def combine(
-        self, terms: Terms, views: Views, beta: float | Array
-    ) -> Float[Array, "views rows"]:
-        return self.reconstruction(terms, views) - beta * terms.kl_prior

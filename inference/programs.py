@@ -243,6 +243,13 @@ def latent_sites(trace: dict) -> dict:
     }
 
 
+def base_of(fn: dist.Distribution) -> dist.Distribution:
+    """What stands inside event axes and expansions; transforms stay."""
+    while isinstance(fn, dist.Independent | dist.ExpandedDistribution):
+        fn = fn.base_dist
+    return fn
+
+
 def name_of(fn: dist.Distribution) -> str:
     """The family of a distribution, without what is wrapped around it."""
     while hasattr(fn, "base_dist"):

@@ -4,13 +4,12 @@ from typing import final
 
 import jax
 import jax.numpy as jnp
-from jax.scipy.special import gammaln
-from jaxtyping import Array, Bool, Float, Key
+from jaxtyping import Array, Bool, Key
 
 from consilience.inference.elbo import MultimodalELBO
 from consilience.inference.subsets import unimodal
-from consilience.inference.terms import Terms, Views
-from consilience.nn.sets import random_of_size
+from consilience.inference.terms import Views
+from consilience.nn.sets import log_binomial, random_of_size
 
 
 @final
@@ -53,11 +52,6 @@ class SubsampledELBO(MultimodalELBO):
         S = jnp.concatenate([present[None], singles, *(s[None] for s in between)])
         return Views(S, S, S.any(-1))
 
-    def combine(
-        self, terms: Terms, views: Views, beta: float | Array
-    ) -> Float[Array, "views rows"]:
-        return self.reconstruction(terms, views) - beta * terms.kl_prior
-
 
 def strictly_between(
     rng_key: Key[Array, ""], present: Bool[Array, "rows modalities"]
@@ -66,7 +60,7 @@ def strictly_between(
     count = present.sum(-1, keepdims=True)
     size = jnp.arange(present.shape[-1] + 1)
     inside = (size >= 2) & (size <= count - 1)
-    rest = jnp.where(inside, count - size, 0)
-    ways = gammaln(count + 1.0) - gammaln(size + 1.0) - gammaln(rest + 1.0)
+    size = jnp.where(inside, size, 0)
+    ways = log_binomial(count * 1.0, size * 1.0)
     logits = jnp.where(inside, ways, jnp.finfo(ways.dtype).min)
     return inside.any(-1, keepdims=True) & random_of_size(rng_key, present, logits)

@@ -15,7 +15,12 @@ import numpy as np
 from jax.scipy.special import gammaln
 from jaxtyping import Array, Bool, Float, Key
 
-from consilience.nn.sets import all_subsets, random_non_empty, random_of_size
+from consilience.nn.sets import (
+    all_subsets,
+    log_binomial,
+    random_non_empty,
+    random_of_size,
+)
 
 SubsetLaw = Callable[[Array, Array], Array]
 Listed = tuple[Bool[Array, "subsets rows modalities"], Float[Array, "subsets rows"]]
@@ -31,8 +36,16 @@ class KnownLaw(ABC):
         """One S a row."""
 
     @abstractmethod
+    def listed(self, present: Bool[Array, "rows modalities"]) -> Listed:
+        """Every subset that may come, and ρ of each for each row."""
+
+
+class SizeLaw(KnownLaw):
+    """A law under which subsets of one size are equally likely."""
+
+    @abstractmethod
     def log_weight(
-        self, size: Float[Array, "*batch"], count: Float[Array, "*batch"]
+        self, size: Float[Array, "*#batch"], count: Float[Array, "*#batch"]
     ) -> Float[Array, "*batch"]:
         """log ρ(S) up to a constant, from |S| and |O|; −inf where it cannot be."""
 
@@ -54,7 +67,7 @@ class KnownLaw(ABC):
 
 
 @dataclasses.dataclass(frozen=True)
-class Hierarchical(KnownLaw):
+class Hierarchical(SizeLaw):
     """λ ~ U(0, 1) a row, then s ∈ S with probability λ (Hirt et al. 2024, Remark 6).
 
     The size of S is uniform on {0..|O|}.
@@ -70,7 +83,7 @@ class Hierarchical(KnownLaw):
 
 
 @dataclasses.dataclass(frozen=True)
-class Independent(KnownLaw):
+class Independent(SizeLaw):
     """s ∈ S with one probability, independently; ½ makes all subsets equally likely.
 
     Attributes:
@@ -94,7 +107,7 @@ class Independent(KnownLaw):
 
 
 @dataclasses.dataclass(frozen=True)
-class UniformNonEmpty(KnownLaw):
+class UniformNonEmpty(SizeLaw):
     """Uniform over the 2^|O| − 1 non-empty subsets of O."""
 
     def __call__(self, rng_key, present):
@@ -113,16 +126,13 @@ class Unimodal(KnownLaw):
         one = jax.random.categorical(rng_key, logits)
         return present & jax.nn.one_hot(one, present.shape[-1], dtype=bool)
 
-    def log_weight(self, size, count):
-        return jnp.where(size == 1, jnp.zeros_like(count), -jnp.inf)
-
     def listed(self, present: Bool[Array, "rows modalities"]) -> Listed:
         """The M single modalities."""
         return unimodal(present)
 
 
 @dataclasses.dataclass(frozen=True)
-class BySize(KnownLaw):
+class BySize(SizeLaw):
     """|S| = n with probability ∝ weights[n], then any S of that size.
 
     Rows whose modalities are too few for any size of positive weight get S = O.
@@ -153,8 +163,7 @@ class BySize(KnownLaw):
 
     def log_weight(self, size, count):
         log_weight = jnp.log(jnp.array(self.weights, float))[size.astype(int)]
-        ways = gammaln(count + 1) - gammaln(size + 1) - gammaln(count - size + 1)
-        return log_weight - ways
+        return log_weight - log_binomial(count, size)
 
     def listed(self, present):
         self._log_weights(present)
@@ -193,9 +202,6 @@ class Fixed(KnownLaw):
                 f"{len(self.members)}"
             )
         return present & jnp.array(self.members, dtype=bool)
-
-    def log_weight(self, size, count):
-        return jnp.zeros_like(count)
 
     def listed(self, present: Bool[Array, "rows modalities"]) -> Listed:
         """The one."""

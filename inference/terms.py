@@ -37,6 +37,11 @@ class Views(NamedTuple):
     inner: Bool[Array, "views strata rows modalities"] | None = None
 
 
+def everything(present: Bool[Array, "rows modalities"]) -> Views:
+    """One view: q(z | x_O), everything decoded."""
+    return Views(present[None], present[None], jnp.ones((1, len(present))))
+
+
 class Terms(NamedTuple):
     """What a bound is combined of, at one draw of every view.
 

@@ -149,10 +149,9 @@ def initial_state(
     Raises:
         ValueError: `start` names parameters that there are not, or of other shapes.
     """
-    state = jax.jit(svi.init)(rng_key, batch)
     if start is None:
-        return state
-    ours = jax.eval_shape(svi.get_params, state)
+        return jax.jit(svi.init)(rng_key, batch)
+    ours = jax.eval_shape(lambda *a: svi.get_params(svi.init(*a)), rng_key, batch)
     for name, values in start.items():
         if name not in ours:
             raise ValueError(

@@ -5,6 +5,7 @@ import math
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.scipy.special import gammaln
 from jaxtyping import Array, Bool, Float, Key
 
 MAX_MODALITIES = 12
@@ -25,6 +26,13 @@ def all_subsets(
         )
     codes = np.arange(2**num_modalities)
     return (codes[:, None] >> np.arange(num_modalities)) % 2 == 1
+
+
+def log_binomial(
+    count: Float[Array, "*#batch"], size: Float[Array, "*#batch"]
+) -> Float[Array, "*batch"]:
+    """log of the number of subsets of this size; NaN-free for 0 ≤ size ≤ count."""
+    return gammaln(count + 1) - gammaln(size + 1) - gammaln(count - size + 1)
 
 
 def random_non_empty(

@@ -1,0 +1,37 @@
+"""Every bound with a model and a guide that it is made for."""
+
+from functools import partial
+
+import jax
+import numpy as np
+import optax
+from numpyro.infer import SVI
+
+import consilience as cs
+
+NETWORKS = cs.Networks(partial(cs.MLPEncoder, hidden=()), cs.LinearDecoder, 5)
+LATENT, ROWS = 2, 7
+TRUTH_SCALE = 0.7
+
+
+def method_for(bound, **settings):
+    """Model and guide that a bound is made for, and the bound."""
+    likelihood = cs.NormalLikelihood(TRUTH_SCALE)
+    if bound == "auxiliary_mixture_of_experts":
+        return cs.mmvae_plus(LATENT, 2, likelihood, NETWORKS, **settings)
+    aggregation = cs.MixtureOfExperts if "experts" in bound else cs.SumPooling
+    if bound == "jensen_shannon":
+        aggregation = cs.MixtureOfExperts
+    model, guide, _ = cs.masked(LATENT, likelihood, NETWORKS, aggregation)
+    return cs.Method(model, guide, cs.BOUNDS[bound](**settings))
+
+
+def started(method, data, rng_key):
+    svi = SVI(method.model, method.guide, optax.adam(1e-3), method.elbo)
+    return svi.get_params(jax.jit(svi.init)(rng_key, data))
+
+
+def rows_of(method, params, data, rng_key, **kwargs):
+    programs = (method.model, method.guide)
+    rows = partial(method.elbo.rows, **kwargs)
+    return np.asarray(jax.jit(lambda k: rows(k, params, *programs, data)[0])(rng_key))

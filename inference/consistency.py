@@ -7,7 +7,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from consilience.inference import programs
-from consilience.inference.contract import inspect
+from consilience.inference.contract import inspect, require_features
 from consilience.inference.elbo import MultimodalELBO
 from consilience.inference.masked_elbo import MaskedELBO
 from consilience.inference.mixture_elbo import MixtureELBO
@@ -93,7 +93,7 @@ class ConsistentELBO(MultimodalELBO):
             raise ValueError(
                 f"data: expected 2 rows or more in a batch, got {data.size}"
             )
-        inspect(model, guide, params, data, stratified=False, also=_require_features)
+        inspect(model, guide, params, data, stratified=False, also=require_features)
         return self.elbo.inspect(model, guide, params, data)
 
     def loss_with_mutable_state(
@@ -121,12 +121,3 @@ class ConsistentELBO(MultimodalELBO):
         )
         z = draw.latents[sites.root][:, 0]
         return maximum_mean_discrepancy((*hidden, z[0]), (*hidden, z[1]))
-
-
-def _require_features(sites: programs.Sites, guide_trace: dict, data) -> None:
-    """Refuse a guide that does not say what its features are."""
-    if programs.FEATURES not in guide_trace:
-        raise ValueError(
-            f"guide: expected the deterministic site {programs.FEATURES!r}, which the "
-            "joint law of (h_S, z) needs, got none"
-        )

@@ -7,6 +7,7 @@ import numpy as np
 
 from consilience.datasets.data import MultimodalData
 from consilience.inference.programs import (
+    FEATURES,
     PRIVATE_PRIOR,
     Sites,
     in_plate,
@@ -88,6 +89,15 @@ def require_data(data: object) -> None:
         raise TypeError(
             f"data: expected MultimodalData, got {type(data).__name__}; build it with "
             "MultimodalData.from_arrays"
+        )
+
+
+def require_features(sites: Sites, guide_trace: dict, data: MultimodalData) -> None:
+    """Refuse a guide that does not say what its features are."""
+    if FEATURES not in guide_trace:
+        raise ValueError(
+            f"guide: expected the deterministic site {FEATURES!r}, from which q of other "
+            "subsets is made, got none"
         )
 
 

@@ -102,6 +102,10 @@ class MultimodalELBO(ELBO):
         """Latents `[V, K, N, ...]` as they are decoded: as they were drawn."""
         return latents
 
+    def lend(self, params: dict, features, data: MultimodalData, subset, own) -> object:
+        """The density that a view on `subset` lends to cross terms: q's own."""
+        return own
+
     def check(
         self, sites: programs.Sites, guide_trace: dict, data: MultimodalData
     ) -> None:
@@ -133,7 +137,7 @@ class MultimodalELBO(ELBO):
             views = self.views(key_views, data.present)
             shared = programs.draw_shared(key_shared, guide, param_map, data, sites)
             programs_ = (self.estimator, model, guide, param_map, data, sites, shared)
-            evaluate = Evaluation(*programs_, self.replace)
+            evaluate = Evaluation(*programs_, self.replace, self.lend)
             values, kl_shared = over(
                 lambda key: self._sample(evaluate(key, views), views, beta, data),
                 jax.random.split(key_samples, self.num_samples),

@@ -5,8 +5,11 @@ from typing import final
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Key
 
+from consilience.inference.conditional_vamp import check_conditional, conditional_vamp
+from consilience.inference.contract import require_features
 from consilience.inference.subset_elbo import SubsetELBO
 from consilience.inference.terms import Terms, Views
+from consilience.models.vamp import VampPrior
 
 
 @final
@@ -18,8 +21,44 @@ class MaskedELBO(SubsetELBO):
 
     O is what a row has. With exact posteriors the sum is log p(x_O) for every S
     (Corollary 2); with others it may exceed log p(x_O) under misspecification (Remark 3).
-    L_\S is exactly zero where \S is empty. Arguments: see `SubsetELBO`.
+    L_\S is exactly zero where \S is empty.
+
+    Args:
+        conditional_prior: the model's `vamp_prior`, to put its conditional form
+            1/K Σ_k q(z|u^k_\S, x_S) in place of q(z|x_S) in L_\S (Remark 3), at K times
+            the cost of pooling; None leaves q(z|x_S).
+        settings: `subsets`, `exhaustive` of `SubsetELBO`, those of `MultimodalELBO`.
+
+    Raises:
+        TypeError: `conditional_prior` is none.
+        ValueError: at the first call, it is not that of the model and this guide, or
+            the guide has no features.
     """
+
+    def __init__(self, *, conditional_prior: VampPrior | None = None, **settings):
+        if not isinstance(conditional_prior, VampPrior | None):
+            raise TypeError(
+                "conditional_prior: expected what vamp_prior(guide, rows) makes, got "
+                f"{conditional_prior!r}"
+            )
+        self.conditional_prior = conditional_prior
+        super().__init__(**settings)
+
+    def inspect(self, model, guide, params, data):
+        """As every bound does; the conditional prior must be the model's and guide's."""
+        sites = super().inspect(model, guide, params, data)
+        if self.conditional_prior is not None:
+            check_conditional(self.conditional_prior, guide, params, data)
+        return sites
+
+    def check(self, sites, guide_trace, data) -> None:
+        if self.conditional_prior is not None:
+            require_features(sites, guide_trace, data)
+
+    def lend(self, params, features, data, subset, own):
+        if self.conditional_prior is None:
+            return own
+        return conditional_vamp(self.conditional_prior, params, features, data, subset)
 
     def views(
         self, rng_key: Key[Array, ""], present: Bool[Array, "rows modalities"]

@@ -90,6 +90,8 @@ class Evaluation:
         sites: latent sites.
         shared: values and distributions of the global ones, from `draw_shared`.
         replace: changes drawn latents before they are decoded: key, parameters, latents.
+        lend: the first site's density in cross terms: parameters, features, data, subset
+            of the view, its own.
     """
 
     estimator: Estimator
@@ -100,6 +102,7 @@ class Evaluation:
     sites: programs.Sites
     shared: tuple[dict, dict]
     replace: Callable[[Array, dict, dict], dict]
+    lend: Callable[..., object]
 
     def __call__(self, rng_key, views: Views) -> Evaluated:
         """The terms of one draw."""
@@ -165,10 +168,12 @@ class _Held:
     def _cross(self, own, other):
         """KL(q(· | subsets[v]) ‖ q(· | subsets[u])) at each stratum's draw of v."""
         (root, fns, latents), (subset, other_root) = own, other
+        of = self.of
+        lent = of.lend(of.params, self.draw.features, of.data, subset, other_root)
 
         def stratum(index, latents, fns):
             later, _ = self._later(subset, latents)
-            others = {self.of.sites.root: other_root} | later
+            others = {of.sites.root: lent} | later
             return self._kl_rows(root, fns, others, latents, index)
 
         strata = jnp.arange(len(latents[self.of.sites.root]))

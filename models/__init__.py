@@ -39,9 +39,10 @@ from consilience.models.private import (
     shared_private_model,
     standard_private,
 )
-from consilience.models.vamp import vamp_prior
+from consilience.models.vamp import VampPrior, vamp_prior
 
 __all__ = [
+    "VampPrior",
     "DECODERS",
     "LIKELIHOODS",
     "PRIORS",

@@ -10,12 +10,51 @@ import numpyro.distributions as dist
 from numpyro import handlers
 
 from consilience.datasets.data import MultimodalData
-from consilience.models.priors import Prior
 
 Guide = Callable[..., None]
 
 
-def vamp_prior(guide: Guide, pseudo_inputs: MultimodalData, site: str = "z") -> Prior:
+@dataclasses.dataclass(frozen=True, eq=False)
+class VampPrior:
+    """What `vamp_prior` makes.
+
+    Attributes:
+        guide: q(z | x_S).
+        start: K rows that the pseudo-inputs start from.
+        site: name of the latent.
+    """
+
+    guide: Guide
+    start: MultimodalData
+    site: str = "z"
+
+    def __call__(self) -> dist.Distribution:
+        """p(z)."""
+        values = {
+            name: numpyro.param(parameter, self.start.values[name])
+            for name, parameter in self.parameters.items()
+        }
+        logits = jnp.zeros(self.start.size)
+        q = posterior_of(self.guide, self.with_values(values), self.site)
+        return dist.MixtureSameFamily(dist.Categorical(logits=logits), q)
+
+    @property
+    def parameters(self) -> dict[str, str]:
+        """Names of the learned pseudo-inputs by modality: those of floating numbers."""
+        return {
+            name: f"prior.pseudo.{name}"
+            for name, value in self.start.values.items()
+            if jnp.issubdtype(value.dtype, jnp.floating)
+        }
+
+    def with_values(self, values: dict[str, jax.Array]) -> MultimodalData:
+        """The pseudo-inputs, those named in `values` moved."""
+        return dataclasses.replace(self.start, values=self.start.values | values)
+
+
+def vamp_prior(
+    guide: Guide, pseudo_inputs: MultimodalData, site: str = "z"
+) -> VampPrior:
     """p(z) = 1/K Σ_k q(z | u^k) (Tomczak & Welling 2018; Hirt et al. 2024, equation 5).
 
     The pseudo-inputs u^1..u^K are learned, and the guide's parameters are its own: model
@@ -24,7 +63,8 @@ def vamp_prior(guide: Guide, pseudo_inputs: MultimodalData, site: str = "z") -> 
         prior = cs.vamp_prior(guide, train.take(rows))
 
     Means and scales of the components move with the encoder; under sticking the landing
-    the density of the prior keeps its full gradient.
+    the density of the prior keeps its full gradient. `MaskedELBO(conditional_prior=prior)`
+    lets them stand in for what a subset lacks, too.
 
     Args:
         guide: q(z | x_S), as given to SVI.
@@ -40,25 +80,7 @@ def vamp_prior(guide: Guide, pseudo_inputs: MultimodalData, site: str = "z") -> 
             "pseudo_inputs: expected MultimodalData, such as data.take(rows), got "
             f"{type(pseudo_inputs).__name__}"
         )
-    start = pseudo_inputs.bare()
-
-    def prior() -> dist.Distribution:
-        q = posterior_of(guide, learned_rows(start), site)
-        logits = jnp.zeros(start.size)
-        return dist.MixtureSameFamily(dist.Categorical(logits=logits), q)
-
-    return prior
-
-
-def learned_rows(start: MultimodalData) -> MultimodalData:
-    """The rows, each modality of floating numbers as the parameter "prior.pseudo.…"."""
-    values = {
-        name: numpyro.param(f"prior.pseudo.{name}", value)
-        if jnp.issubdtype(value.dtype, jnp.floating)
-        else value
-        for name, value in start.values.items()
-    }
-    return dataclasses.replace(start, values=values)
+    return VampPrior(guide, pseudo_inputs.bare(), site)
 
 
 def posterior_of(guide: Guide, rows: MultimodalData, site: str) -> dist.Distribution:

@@ -121,6 +121,7 @@ class MultimodalELBO(ELBO):
     ) -> dict:
         """Negative bound, as NumPyro's SVI asks for it."""
         beta = self.beta if beta is None else beta
+        _check_beta(beta)
         rows, kl_shared = self.rows(rng_key, param_map, model, guide, data, beta=beta)
         scale = (data.total or data.size) / data.size
         return {"loss": beta * kl_shared - scale * rows.sum(), "mutable_state": None}
@@ -210,9 +211,18 @@ def check_estimator(estimator: Estimator, bound: str, weighted: bool) -> None:
         )
 
 
-def _check_settings(beta, weights, num_particles) -> None:
-    if not isinstance(beta, int | float) or not 0 <= beta < math.inf:
+def _check_beta(beta: float | Array) -> None:
+    """Refuse what is seen to be out of range; a traced value is not seen."""
+    if isinstance(beta, jax.core.Tracer):
+        return
+    if jnp.ndim(beta) or not 0 <= beta < math.inf:
         raise ValueError(f"beta: expected a number of 0 or more, got {beta!r}")
+
+
+def _check_settings(beta, weights, num_particles) -> None:
+    if not isinstance(beta, int | float):
+        raise ValueError(f"beta: expected a number of 0 or more, got {beta!r}")
+    _check_beta(beta)
     check_positive(num_particles=num_particles)
     for name, weight in (weights or {}).items():
         if not weight >= 0:

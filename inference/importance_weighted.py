@@ -22,8 +22,8 @@ class WeightedELBO(MultimodalELBO):
         num_samples: K.
         estimator: `DReG()` or `Pathwise()`; sticking the landing is biased for K > 1,
             and closed forms have no place inside a logarithm.
-        settings: `beta`, `weights`, `num_particles` of `MultimodalELBO`. **With β ≠ 1
-            and K > 1 the result bounds nothing**; it warns.
+        settings: `beta`, `weights`, `num_particles` of `MultimodalELBO`. **With β or
+            weights ≠ 1 and K > 1 the result bounds nothing**; of β it warns.
 
     Raises:
         ValueError: K is not positive, an estimator that is biased here.

@@ -2,6 +2,7 @@
 
 import dataclasses
 from collections.abc import Callable
+from functools import partial
 from typing import NamedTuple
 
 import jax
@@ -27,6 +28,7 @@ class Views(NamedTuple):
         cross_weight: `[C, N]`, weight of each of them in a row's bound.
         inner: `[V, K, N, M]`, what sites after the first condition on in each of the K
             strata, or None: on the view's subset.
+        rate: whether the KL to the prior is wanted; if not it is zero.
     """
 
     subsets: Bool[Array, "all_views rows modalities"]
@@ -35,6 +37,7 @@ class Views(NamedTuple):
     cross: tuple[tuple[int, int], ...] = ()
     cross_weight: Shaped[Array, "pairs rows"] | None = None
     inner: Bool[Array, "views strata rows modalities"] | None = None
+    rate: bool = True
 
 
 def everything(present: Bool[Array, "rows modalities"]) -> Views:
@@ -139,9 +142,10 @@ class _Held:
             inner = views.subsets[:drawn, None]
         inner = jnp.broadcast_to(inner, (drawn, strata, *self.of.data.present.shape))
         root = programs.at(self.draw.root, slice(drawn))
-        (log_x, kl_prior), fns, (prior, shared) = jax.vmap(
-            self._view, out_axes=(1, 0, 0)
-        )(inner, root, latents)
+        view = partial(self._view, views.rate)
+        (log_x, kl_prior), fns, (prior, shared) = jax.vmap(view, out_axes=(1, 0, 0))(
+            inner, root, latents
+        )
         kl_cross = jnp.zeros((strata, 0, self.of.data.size))
         if views.cross:
             v, u = (jnp.array(index) for index in zip(*views.cross, strict=True))
@@ -154,13 +158,15 @@ class _Held:
         kl_shared = self._kl(fns, programs.stop(fns), first[1], self.of.shared[0])
         return Terms(log_x, kl_prior, kl_cross, self.draw.root, first[0]), kl_shared
 
-    def _view(self, inner, root, latents):
+    def _view(self, rate: bool, inner, root, latents):
         """(log p(x_s | z), KL to the prior) of each stratum; later sites' fns; priors."""
 
         def stratum(index, subset, latents):
             log_x, prior, shared = self._model(latents)
             fns = self._later(subset, latents)
-            kl = self._kl_rows(root, fns, prior, latents, index)
+            kl = jnp.zeros(len(log_x))
+            if rate:
+                kl = self._kl_rows(root, fns, prior, latents, index)
             return (log_x, kl), fns, (prior[self.of.sites.root], shared)
 
         return jax.vmap(stratum)(jnp.arange(len(inner)), inner, latents)

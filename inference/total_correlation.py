@@ -62,6 +62,7 @@ class TotalCorrelationELBO(SubsetELBO):
             weight=jnp.ones((1, len(present))),
             cross=tuple((0, 1 + v) for v in range(len(S))),
             cross_weight=weight,
+            rate=False,
         )
 
     def combine(
@@ -113,11 +114,11 @@ class InterpolatedTotalCorrelationELBO(MultimodalELBO):
             weight=jnp.ones((1, len(present))),
             cross=tuple((0, 1 + s) for s in range(len(each))),
             cross_weight=self.alpha * weight,
+            rate=self.alpha < 1,
         )
 
     def combine(
         self, terms: Terms, views: Views, beta: float | Array
     ) -> Float[Array, "views rows"]:
-        to_prior = (1 - self.alpha) * terms.kl_prior if self.alpha < 1 else 0.0
-        rate = to_prior + self.cross_rate(terms, views)
+        rate = (1 - self.alpha) * terms.kl_prior + self.cross_rate(terms, views)
         return self.reconstruction(terms, views) - beta * rate

@@ -42,7 +42,6 @@ from consilience.models.private import (
 from consilience.models.vamp import VampPrior, vamp_prior
 
 __all__ = [
-    "VampPrior",
     "DECODERS",
     "LIKELIHOODS",
     "PRIORS",
@@ -64,6 +63,7 @@ __all__ = [
     "Prior",
     "StudentTLikelihood",
     "TextDecoder",
+    "VampPrior",
     "ZeroInflatedNegativeBinomialLikelihood",
     "gaussian_mixture",
     "illustrative_example",

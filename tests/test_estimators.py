@@ -1,12 +1,15 @@
 """Estimates of KL terms, and settings that a bound refuses."""
 
 import inspect
+import math
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import numpyro.distributions as dist
+import optax
 import pytest
+from numpyro.infer import SVI
 from numpyro.infer.elbo import ELBO
 
 import consilience as cs
@@ -169,6 +172,17 @@ def test_a_weighted_bound_with_another_beta_is_no_bound_and_says_so():
     with pytest.warns(UserWarning, match=r"beta=0.5 and 3 samples .* no bound"):
         cs.ImportanceWeightedELBO(3, beta=0.5)
     cs.ImportanceWeightedELBO(1, beta=0.5)
+
+
+@pytest.mark.usefixtures("untyped")
+@pytest.mark.parametrize("beta", [-1.0, math.inf, math.nan, jnp.ones(2)])
+def test_beta_of_a_step_is_checked(beta, rng_key):
+    data = cs.MultimodalData.from_arrays({"a": np.zeros((3, 2))})
+    method = cs.masked(2, cs.NormalLikelihood())
+    svi = SVI(method.model, method.guide, optax.adam(1e-3), method.elbo)
+    state = svi.init(rng_key, data)
+    with pytest.raises(ValueError, match="beta: expected a number of 0 or more, got"):
+        svi.update(state, data, beta=beta)
 
 
 @pytest.mark.usefixtures("untyped")

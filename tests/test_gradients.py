@@ -124,15 +124,61 @@ class Exact:
         )
 
 
-def masked(exact):
+def log_w_part(exact, z, beta=1.0):
     """S = {a}."""
-    on_S = exact.mean(
-        1, lambda z: exact.log_x("a", z) + exact.log_prior(z) - exact.log_q(1, z)
-    )
-    on_O = exact.mean(
-        3, lambda z: exact.log_x("b", z) + exact.log_q(1, z) - exact.log_q(3, z)
-    )
-    return on_S + on_O
+    return exact.log_x("a", z) + beta * (exact.log_prior(z) - exact.log_q(1, z))
+
+
+def log_w_rest(exact, z, beta=1.0):
+    return exact.log_x("b", z) + beta * (exact.log_q(1, z) - exact.log_q(3, z))
+
+
+def masked(exact, beta=1.0):
+    on_S = exact.mean(1, lambda z: log_w_part(exact, z, beta))
+    return on_S + exact.mean(3, lambda z: log_w_rest(exact, z, beta))
+
+
+def masked_of_two_draws(exact):
+    """Two draws of each integral, single Normals."""
+    total = 0.0
+    for code, log_weight in ((1, log_w_part), (3, log_w_rest)):
+        [part] = exact.components(code)
+        w = partial(log_weight, exact)
+        total += exact.pair(part, part, lambda z, y, w=w: log_mean(w(z), w(y)))
+    return total
+
+
+def inside(exact, code, k=0):
+    """A Normal component's points within 8 standard deviations."""
+    near = slice(3 * len(exact.u) // 10, 7 * len(exact.u) // 10 + 1)
+    return tuple(part[near] for part in exact.component(code, k))
+
+
+def joint_of_two_draws(exact):
+    """log ½ Σ_k w_S(z_k) w_rest(y_k), single Normals: four integrals, one at a time."""
+    (z, p), (y, r) = inside(exact, 1), inside(exact, 3)
+    log_both = (log_w_part(exact, z)[:, None] + log_w_rest(exact, y)).ravel()
+    weight = (p[:, None] * r).ravel()
+
+    @jax.checkpoint
+    def inner(log_one):
+        return weight @ log_mean(log_both, jnp.full_like(log_both, 1) * log_one)
+
+    return weight @ jax.lax.map(inner, log_both)
+
+
+def two_strata(exact):
+    """log ½ Σ_j Σ_k π_k w(z_k^j): two draws of each of two components."""
+    log_weights, (z, p), (y, r) = exact.law(3)[0], inside(exact, 3), inside(exact, 3, 1)
+    one = log_weights[0] + log_w(exact, z)
+    both = jnp.logaddexp(one[:, None], log_weights[1] + log_w(exact, y)).ravel()
+    weight = (p[:, None] * r).ravel()
+
+    @jax.checkpoint
+    def inner(log_one):
+        return weight @ log_mean(both, jnp.full_like(both, 1) * log_one)
+
+    return weight @ jax.lax.map(inner, both)
 
 
 def log_w(exact, z):
@@ -174,6 +220,7 @@ def one_draw_of_each(exact):
 
 
 MASKED = partial(cs.MaskedELBO, subsets=cs.Fixed((True, False)))
+IW_MASKED = partial(cs.ImportanceWeightedMaskedELBO, subsets=cs.Fixed((True, False)))
 EITHER = cs.AnalyticKL(otherwise=cs.STL())
 CASES = [
     *(
@@ -200,12 +247,31 @@ CASES = [
             (cs.MixtureOfExpertsELBO, 2, two_draws_of_each),
         )
     ),
+    *(
+        (MASKED(estimator=e, beta=0.4), family, partial(masked, beta=0.4), 4001)
+        for family in ("normal", "normal mixture")
+        for e in (cs.Pathwise(), cs.STL(), EITHER)
+    ),
+    *(
+        (IW_MASKED(2, estimator=e, joint=joint), "normal", objective, points)
+        for joint, objective, points in (
+            (False, masked_of_two_draws, 401),
+            (True, joint_of_two_draws, 251),
+        )
+        for e in (cs.Pathwise(), cs.DReG())
+    ),
+    *(
+        (cs.ImportanceWeightedELBO(2, estimator=e), "normal mixture", two_strata, 251)
+        for e in (cs.Pathwise(), cs.DReG())
+    ),
 ]
 
 
 def named(case):
     bound, family, *_ = case
-    return f"{type(bound).__name__}-{bound.estimator!r}-{family}"
+    draws = bound.num_samples if not getattr(bound, "joint", False) else "joint"
+    settings = f"{bound.estimator!r}-{bound.beta}-{draws}"
+    return f"{type(bound).__name__}-{settings}-{family}"
 
 
 def draws_of(bound, family, rng_key, count=DRAWS):

@@ -6,7 +6,15 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-FOLDERS = ("models", "guides", "inference", "datasets", "experiments", "nn")
+FOLDERS = (
+    "models",
+    "guides",
+    "inference",
+    "evaluation",
+    "datasets",
+    "experiments",
+    "nn",
+)
 SOURCES = [p for folder in FOLDERS for p in sorted((ROOT / folder).glob("*.py"))]
 
 
@@ -51,6 +59,7 @@ def test_imports_run_one_way(path):
         "models": {"models", "datasets", "nn"},
         "guides": {"guides", "datasets", "nn"},
         "inference": {"inference", "models", "guides", "datasets", "nn"},
+        "evaluation": {"evaluation", "inference", "models", "datasets", "nn"},
         "experiments": {*FOLDERS},
     }
     imported = re.findall(

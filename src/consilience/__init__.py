@@ -2,6 +2,8 @@
 
 from consilience.datasets import *  # noqa: F403
 from consilience.datasets import __all__ as _datasets
+from consilience.evaluation import *  # noqa: F403
+from consilience.evaluation import __all__ as _evaluation
 from consilience.guides import *  # noqa: F403
 from consilience.guides import __all__ as _guides
 from consilience.inference import *  # noqa: F403
@@ -12,4 +14,4 @@ from consilience.nn import *  # noqa: F403
 from consilience.nn import __all__ as _nn
 
 __version__ = "0.1.0"
-__all__ = [*_datasets, *_guides, *_inference, *_models, *_nn]
+__all__ = [*_datasets, *_evaluation, *_guides, *_inference, *_models, *_nn]

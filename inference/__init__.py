@@ -1,5 +1,6 @@
 """Bounds, training, and what to do with a trained posterior."""
 
+from consilience.inference.annealed import AnnealingSchedule, annealed_log_likelihood
 from consilience.inference.attention import attention_weights
 from consilience.inference.bounds import BOUNDS
 from consilience.inference.consistency import ConsistentELBO, maximum_mean_discrepancy
@@ -24,7 +25,11 @@ from consilience.inference.importance_weighted import (
     ImportanceWeightedELBO,
     ImportanceWeightedMaskedELBO,
 )
-from consilience.inference.likelihood import LogLikelihood, log_likelihood
+from consilience.inference.likelihood import (
+    LogLikelihood,
+    conditional_log_likelihood,
+    log_likelihood,
+)
 from consilience.inference.masked_elbo import MaskedELBO
 from consilience.inference.mixture_elbo import MixtureELBO
 from consilience.inference.posterior import generate, generate_from_prior, posterior
@@ -40,6 +45,7 @@ from consilience.inference.presets import (
     mvae,
     mvtcae,
 )
+from consilience.inference.reliability import Reliability
 from consilience.inference.subsampled import SubsampledELBO
 from consilience.inference.subsets import (
     SUBSETS,
@@ -64,6 +70,7 @@ __all__ = [
     "STL",
     "SUBSETS",
     "AnalyticKL",
+    "AnnealingSchedule",
     "AuxiliaryMixtureOfExpertsELBO",
     "BySize",
     "ConsistentELBO",
@@ -87,13 +94,16 @@ __all__ = [
     "Networks",
     "Pathwise",
     "PublishedDReG",
+    "Reliability",
     "SubsampledELBO",
     "Terms",
     "TotalCorrelationELBO",
     "UniformNonEmpty",
     "Unimodal",
     "Views",
+    "annealed_log_likelihood",
     "attention_weights",
+    "conditional_log_likelihood",
     "fit",
     "generate",
     "generate_from_prior",

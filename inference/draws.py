@@ -74,16 +74,24 @@ def weigher(rng_key, model, guide, params, data, subset) -> Callable[..., Weighe
     def weigh(key, shared=None) -> Weighed:
         key_guide, key_model = jax.random.split(key)
         draw = sample(key_guide, shared)
-        trace = programs.run(model, params, key_model, draw.latents, data)
-        programs.require_params("model", trace, params)
-        log_x = [trace[n]["fn"].log_prob(trace[n]["value"]) for n in data.names]
-        log_x = jnp.where(data.present, jnp.stack(log_x, -1), 0.0)
-        log_z = sum(trace[n]["fn"].log_prob(draw.latents[n]) for n in draw.local)
-        log_p = log_z + jnp.where(subset, log_x, 0.0).sum(-1)
+        latents, local = draw.latents, draw.local
+        log_x, log_p = log_joint(key_model, model, params, data, subset, latents, local)
         log_weight = jnp.where(subset.any(-1), log_p - draw.log_q, 0.0)
         return Weighed(draw.of_rows, log_x, log_weight)
 
     return weigh
+
+
+def log_joint(
+    rng_key, model, params, data, subset, latents: dict, local: tuple[str, ...]
+) -> tuple[Float[Array, "rows modalities"], Float[Array, " rows"]]:
+    """log p(x_s | z) `[N, M]`, zero where absent, and log p(x_S, z) of the rows' latents."""
+    trace = programs.run(model, params, rng_key, latents, data)
+    programs.require_params("model", trace, params)
+    log_x = [trace[n]["fn"].log_prob(trace[n]["value"]) for n in data.names]
+    log_x = jnp.where(data.present, jnp.stack(log_x, -1), 0.0)
+    log_z = sum(trace[n]["fn"].log_prob(latents[n]) for n in local)
+    return log_x, log_z + jnp.where(subset, log_x, 0.0).sum(-1)
 
 
 @partial(jax.jit, static_argnames=("guide", "num_samples"))

@@ -6,15 +6,17 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import lax
 from jax.nn import logsumexp
 from jaxtyping import Array, Bool, Float, Key
 
 from consilience.datasets.data import MultimodalData
-from consilience.inference.chunks import over_rows
+from consilience.inference.chunks import check_subset, over_rows
 from consilience.inference.contract import inspect
 from consilience.inference.draws import weigher
 from consilience.inference.pareto import pareto_k, tail_size
+from consilience.inference.reliability import Reliability, reliability
 from consilience.nn.sizes import check_positive
 
 
@@ -34,6 +36,10 @@ class LogLikelihood(NamedTuple):
     effective_sample_size: Float[Array, " rows"]
     pareto_k: Float[Array, " rows"]
 
+    def summary(self) -> Reliability:
+        """The mean over rows with its errors; warns where k̂ is large in many rows."""
+        return reliability(*self)
+
 
 def log_likelihood(
     rng_key: Key[Array, ""],
@@ -49,8 +55,8 @@ def log_likelihood(
 ) -> LogLikelihood:
     """log p(x_S) ≈ log 1/K Σ_k p(x_S, z^k) / q(z^k | x_S) (Hirt et al. 2024, appendix I).
 
-    For any subset and for incomplete rows. log p(x_T | x_S) is the difference of the
-    values of S ∪ T and S. A row whose S is empty has log-likelihood 0. Global latents are
+    For any subset and for incomplete rows; `conditional_log_likelihood` has
+    log p(x_T | x_S). A row whose S is empty has log-likelihood 0. Global latents are
     drawn from the guide and stay unweighted: then it is the posterior predictive density.
 
     Args:
@@ -79,6 +85,55 @@ def log_likelihood(
     return result._replace(value=result.value + jacobian)
 
 
+def conditional_log_likelihood(
+    rng_key: Key[Array, ""],
+    model: Callable,
+    guide: Callable,
+    params: dict,
+    data: MultimodalData,
+    target: Bool[Array, "rows modalities"],
+    given: Bool[Array, "rows modalities"],
+    **settings,
+) -> LogLikelihood:
+    """log p(x_T | x_S) = log p(x_T, x_S) − log p(x_S), each by importance sampling.
+
+    The errors of the two are independent and add up; effective sample size and k̂ are the
+    worse of the two. A row without any of T has the value 0. Being a difference, it is
+    biased upwards where log p(x_S) is the harder one, downwards where the joint is.
+
+    Args:
+        rng_key: random key.
+        model: p(x, z).
+        guide: q(z | x_S).
+        params: trained parameters of both.
+        data: N rows.
+        target: `[N, M]`, T.
+        given: `[N, M]`, S; rows without any are unconditional.
+        settings: `num_samples`, `chunk_size`, `samples_at_once` of `log_likelihood`.
+
+    Raises:
+        ValueError: T and S overlap in a row; a subset has another shape than `present`.
+    """
+    target, given = check_subset(data, target), check_subset(data, given)
+    both = np.asarray(target & given)
+    if both.any():
+        row, column = np.argwhere(both)[0]
+        raise ValueError(
+            "target and given: expected no modality in both, got "
+            f"{data.names[column]!r} in row {row}"
+        )
+    keys, programs = jax.random.split(rng_key), (model, guide, params, data)
+    joint = log_likelihood(keys[0], *programs, target | given, **settings)
+    known = log_likelihood(keys[1], *programs, given, **settings)
+    counts = target.any(-1)
+    return LogLikelihood(
+        jnp.where(counts, joint.value - known.value, 0.0),
+        jnp.where(counts, jnp.hypot(joint.standard_error, known.standard_error), 0.0),
+        jnp.minimum(joint.effective_sample_size, known.effective_sample_size),
+        jnp.where(counts, jnp.maximum(joint.pareto_k, known.pareto_k), -jnp.inf),
+    )
+
+
 class _Running(NamedTuple):
     """What is kept of all weights so far."""
 
@@ -86,15 +141,19 @@ class _Running(NamedTuple):
     log_square: Float[Array, " rows"]  # log Σ w²
     largest: Float[Array, "tail rows"]  # of log w
 
+    @staticmethod
+    def empty(num_samples: int, rows: int) -> "_Running":
+        nothing = jnp.full(rows, -jnp.inf)
+        keep = min(tail_size(num_samples) + 1, num_samples)
+        return _Running(nothing, nothing, jnp.full((keep, rows), -jnp.inf))
+
 
 @partial(jax.jit, static_argnames=("model", "guide", "sizes"))
 def _rows(rng_key, model, guide, params, data, subset, sizes) -> LogLikelihood:
     blocks, block, rest = sizes
     num_samples = blocks * block + rest
     weigh = weigher(rng_key, model, guide, params, data, subset)
-    keep = min(tail_size(num_samples) + 1, num_samples)
-    nothing = jnp.full(data.size, -jnp.inf)
-    running = _Running(nothing, nothing, jnp.full((keep, data.size), -jnp.inf))
+    running = _Running.empty(num_samples, data.size)
 
     def step(running, key, size=block):
         log_w = jax.vmap(weigh)(jax.random.split(key, size)).log_weight
@@ -114,6 +173,12 @@ def _update(running: _Running, log_w: Float[Array, "samples rows"]) -> _Running:
         jnp.logaddexp(running.log_square, logsumexp(2 * log_w, 0)),
         lax.top_k(both.T, len(running.largest))[0].T,
     )
+
+
+def of_weights(log_w: Float[Array, "samples rows"]) -> LogLikelihood:
+    """The estimate that all weights at once give."""
+    running = _Running.empty(*log_w.shape)
+    return _summary(_update(running, log_w), len(log_w))
 
 
 def _summary(running: _Running, num_samples: int) -> LogLikelihood:

@@ -21,6 +21,7 @@ import consilience.guides as guides
 import consilience.models as models
 from consilience.datasets import MultimodalData, quadrants_and_word
 from consilience.datasets.digits import QUADRANTS
+from consilience.evaluation import clustering_scores
 from consilience.experiments.options import whole_number
 from consilience.experiments.stops import train_with_stops
 from consilience.inference import MaskedELBO, log_likelihood, posterior
@@ -91,11 +92,10 @@ def trained(rng_key, prior, guide, train, steps: int, start=None) -> tuple:
 def clusters(prior, params, draws, data, labels) -> dict[str, float]:
     """Adjusted Rand indices of p(c | z) under a mixture of ten, and of k-means."""
     from sklearn.cluster import KMeans
-    from sklearn.metrics import adjusted_rand_score
 
     def k_means(points):
         found = KMeans(10, n_init=10, random_state=0).fit_predict(points)
-        return float(adjusted_rand_score(labels, found))
+        return clustering_scores(labels, found).adjusted_rand
 
     pixels = np.concatenate([np.asarray(v) for v in data.values.values()], -1)
     found = {
@@ -104,7 +104,8 @@ def clusters(prior, params, draws, data, labels) -> dict[str, float]:
     }
     if "prior.logits" in params:
         share = models.responsibilities(prior, params, draws).mean(0)
-        found["p(c | z)"] = float(adjusted_rand_score(labels, share.argmax(-1)))
+        scores = clustering_scores(labels, share.argmax(-1))
+        found["p(c | z)"] = scores.adjusted_rand
     return found
 
 

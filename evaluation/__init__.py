@@ -1,6 +1,12 @@
 """What a trained model is worth: rates, metrics, checks of its posteriors, pictures."""
 
+from consilience.evaluation.check_posterior import (
+    Distance,
+    PosteriorCheck,
+    check_posterior,
+)
 from consilience.evaluation.clustering import ClusteringScores, clustering_scores
+from consilience.evaluation.distances import energy_distance, sliced_wasserstein
 from consilience.evaluation.frechet import frechet_distance
 from consilience.evaluation.identification import (
     Identification,
@@ -15,19 +21,32 @@ from consilience.evaluation.rate_table import (
     rates,
 )
 from consilience.evaluation.rates import RowRates, row_rates
+from consilience.evaluation.reference_posterior import (
+    Chains,
+    ReferencePosterior,
+    reference_posterior,
+)
 
 __all__ = [
+    "Chains",
     "ClusteringScores",
+    "Distance",
     "Identification",
     "InformationBounds",
     "MeanCorrelation",
+    "PosteriorCheck",
     "Rates",
+    "ReferencePosterior",
     "RowRates",
+    "check_posterior",
     "clustering_scores",
+    "energy_distance",
     "frechet_distance",
     "identification",
     "information_bounds",
     "mean_correlation",
     "rates",
+    "reference_posterior",
     "row_rates",
+    "sliced_wasserstein",
 ]

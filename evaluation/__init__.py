@@ -1,12 +1,19 @@
 """What a trained model is worth: rates, metrics, checks of its posteriors, pictures."""
 
+from consilience.evaluation.calibration import (
+    Calibration,
+    calibration,
+    simultaneous_band,
+)
 from consilience.evaluation.check_posterior import (
     Distance,
     PosteriorCheck,
     check_posterior,
 )
 from consilience.evaluation.clustering import ClusteringScores, clustering_scores
+from consilience.evaluation.comparison import compare
 from consilience.evaluation.distances import energy_distance, sliced_wasserstein
+from consilience.evaluation.elpd_data import elpd
 from consilience.evaluation.frechet import frechet_distance
 from consilience.evaluation.identification import (
     Identification,
@@ -28,6 +35,7 @@ from consilience.evaluation.reference_posterior import (
 )
 
 __all__ = [
+    "Calibration",
     "Chains",
     "ClusteringScores",
     "Distance",
@@ -38,8 +46,11 @@ __all__ = [
     "Rates",
     "ReferencePosterior",
     "RowRates",
+    "calibration",
     "check_posterior",
     "clustering_scores",
+    "compare",
+    "elpd",
     "energy_distance",
     "frechet_distance",
     "identification",
@@ -48,5 +59,6 @@ __all__ = [
     "rates",
     "reference_posterior",
     "row_rates",
+    "simultaneous_band",
     "sliced_wasserstein",
 ]

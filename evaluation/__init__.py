@@ -10,16 +10,26 @@ from consilience.evaluation.check_posterior import (
     PosteriorCheck,
     check_posterior,
 )
+from consilience.evaluation.classifier_accuracy import classifier_accuracy
+from consilience.evaluation.classifiers import Classifier, train_classifiers
 from consilience.evaluation.clustering import ClusteringScores, clustering_scores
+from consilience.evaluation.coherence import Coherence, coherence
 from consilience.evaluation.comparison import compare
 from consilience.evaluation.distances import energy_distance, sliced_wasserstein
 from consilience.evaluation.elpd_data import elpd
 from consilience.evaluation.frechet import frechet_distance
+from consilience.evaluation.given import Mean
 from consilience.evaluation.identification import (
     Identification,
     MeanCorrelation,
     identification,
     mean_correlation,
+)
+from consilience.evaluation.images import structural_similarity
+from consilience.evaluation.joint_coherence import joint_coherence
+from consilience.evaluation.latent_classification import (
+    LatentClassification,
+    latent_classification,
 )
 from consilience.evaluation.rate_table import (
     InformationBounds,
@@ -28,6 +38,7 @@ from consilience.evaluation.rate_table import (
     rates,
 )
 from consilience.evaluation.rates import RowRates, row_rates
+from consilience.evaluation.reconstruction_error import ByRow, reconstruction_error
 from consilience.evaluation.reference_posterior import (
     Chains,
     ReferencePosterior,
@@ -35,12 +46,17 @@ from consilience.evaluation.reference_posterior import (
 )
 
 __all__ = [
+    "ByRow",
     "Calibration",
     "Chains",
+    "Classifier",
     "ClusteringScores",
+    "Coherence",
     "Distance",
     "Identification",
     "InformationBounds",
+    "LatentClassification",
+    "Mean",
     "MeanCorrelation",
     "PosteriorCheck",
     "Rates",
@@ -48,17 +64,24 @@ __all__ = [
     "RowRates",
     "calibration",
     "check_posterior",
+    "classifier_accuracy",
     "clustering_scores",
+    "coherence",
     "compare",
     "elpd",
     "energy_distance",
     "frechet_distance",
     "identification",
     "information_bounds",
+    "joint_coherence",
+    "latent_classification",
     "mean_correlation",
     "rates",
+    "reconstruction_error",
     "reference_posterior",
     "row_rates",
     "simultaneous_band",
     "sliced_wasserstein",
+    "structural_similarity",
+    "train_classifiers",
 ]

@@ -1,0 +1,91 @@
+"""What a classifier sees of a modality: centred floats or one-hot categories."""
+
+import dataclasses
+from typing import ClassVar
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, Shaped
+
+from consilience.datasets.data import MultimodalData
+
+MOST_CATEGORIES = 1000
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Centred:
+    """Floats less their column's mean, divided by a scale; flattened.
+
+    Attributes:
+        loc: `[*event]`, also what stands for a missing entry.
+        scale: `[*event]`.
+    """
+
+    loc: Float[Array, "..."]
+    scale: Float[Array, "..."]
+
+    @property
+    def missing(self) -> Array:
+        return self.loc
+
+    def __call__(
+        self, values: Shaped[Array | np.ndarray, "rows ..."]
+    ) -> Float[Array, "rows features"]:
+        return ((values - self.loc) / self.scale).reshape(len(values), -1)
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Categories:
+    """Whole numbers as one-hot vectors, all zero outside `0 .. size − 1`; flattened."""
+
+    size: int
+    missing: ClassVar[int] = -1
+
+    def __call__(
+        self, values: Shaped[Array | np.ndarray, "rows ..."]
+    ) -> Float[Array, "rows features"]:
+        if values.dtype.kind not in "iub":
+            raise ValueError(
+                f"values: expected whole numbers, as in training, got {values.dtype}"
+            )
+        return jax.nn.one_hot(values, self.size).reshape(len(values), -1)
+
+
+def class_features(data: MultimodalData, name: str) -> Centred | Categories:
+    """Features of a modality, by its measured values; 0 and 1 are as good as floats.
+
+    Raises:
+        ValueError: no row has it; whole numbers that are no categories.
+    """
+    observed = np.asarray(data.observed(name))
+    values = np.asarray(data.filled(name))
+    if not observed.any():
+        raise ValueError(f"data: expected rows with modality {name!r}, got none")
+    if values.dtype.kind in "iub" and values.max() > 1:
+        return Categories(_num_categories(name, values))
+    counts = np.maximum(observed.sum(0), 1)
+    loc = values.sum(0) / counts
+    variance = np.where(observed, (values - loc) ** 2, 0.0).sum(0) / counts
+    spread = np.sqrt(variance.mean()) or 1.0
+    unit = data.unstandardize({name: jnp.ones(loc.shape)})[name]
+    unit = unit - data.unstandardize({name: jnp.zeros(loc.shape)})[name]
+    return Centred(data.unstandardize({name: jnp.asarray(loc)})[name], spread * unit)
+
+
+def training_features(
+    data: MultimodalData, name: str, features: Centred | Categories
+) -> Float[Array, "rows features"]:
+    """Features of all rows, with the mean or no category where nothing was measured."""
+    values = data.unstandardize({name: data.values[name]})[name]
+    return features(jnp.where(data.observed(name), values, features.missing))
+
+
+def _num_categories(name: str, values: np.ndarray) -> int:
+    low, high = int(values.min()), int(values.max())
+    if low < 0 or high >= MOST_CATEGORIES:
+        raise ValueError(
+            f"data: modality {name!r}: expected categories 0 to {MOST_CATEGORIES - 1}, got "
+            f"{low} to {high}; counts need a classifier of your own"
+        )
+    return high + 1

@@ -14,7 +14,7 @@ from consilience.inference.contract import require_data
 def classifier_accuracy(
     classifiers: Mapping[str, Callable],
     data: MultimodalData,
-    labels: Shaped[Array | np.ndarray, " labels"],
+    labels: Shaped[Array | np.ndarray, " rows"],
 ) -> dict[str, Mean]:
     """Share of real values in the right class: what coherence can be expected to reach.
 

@@ -28,24 +28,22 @@ class Classifier:
     Attributes:
         classes: the classes `[C]`, sorted.
         features: values `[N, *event]` → `[N, F]`.
-        network: structure of the network `[N, F]` → logits `[N, C]`.
-        weights: its parameters.
+        network: features `[N, F]` → logits `[N, C]`.
     """
 
     classes: Shaped[np.ndarray, " classes"]
     features: Callable
-    network: nnx.GraphDef
-    weights: nnx.State
+    network: Callable
 
     def __call__(self, values: Shaped[Array | np.ndarray, "rows ..."]) -> np.ndarray:
-        logits = _logits(self.network, self.weights, self.features(values))
+        logits = self.network(self.features(values))
         return self.classes[np.asarray(logits).argmax(-1)]
 
 
 def train_classifiers(
     rng_key: Key[Array, ""],
     data: MultimodalData,
-    labels: Shaped[Array | np.ndarray, " labels"],
+    labels: Shaped[Array | np.ndarray, " rows"],
     *,
     hidden: Sequence[int] = (128,),
     num_epochs: int = 100,
@@ -93,7 +91,7 @@ def train_classifiers(
         graph, weights = nnx.split(network)
         counts = data.present[:, data.index(name)].astype(x.dtype)
         weights = _train(key_order, graph, weights, x, codes, counts, sizes)
-        return Classifier(classes, features[name], graph, weights)
+        return Classifier(classes, features[name], partial(_logits, graph, weights))
 
     keys = jax.random.split(rng_key, len(data.names))
     return {n: trained(key, n) for key, n in zip(keys, data.names, strict=True)}
@@ -105,7 +103,7 @@ def _logits(graph, weights, x: Float[Array, "rows features"]) -> Array:
 
 
 @partial(jax.jit, static_argnames=("graph", "sizes"))
-def _train(rng_key, graph, weights, x, codes, counts, sizes) -> nnx.State:
+def _train(rng_key, graph, weights, x, codes, counts, sizes):
     """Minimise the cross-entropy; rows count 0 or 1, so that shapes are the same."""
     num_epochs, batch_size, learning_rate = sizes
     steps = num_epochs * -(-len(x) // batch_size)

@@ -27,7 +27,7 @@ class ClusteringScores(NamedTuple):
 
 def clustering_scores(
     labels: Shaped[Array | np.ndarray, " rows"],
-    assignments: Shaped[Array | np.ndarray, " rows_assigned"],
+    assignments: Shaped[Array | np.ndarray, " rows"],
 ) -> ClusteringScores:
     """Compare clusters, such as the argmax of `responsibilities`, with classes.
 

@@ -85,7 +85,7 @@ def coherence(
     guide: Callable,
     params: dict,
     data: MultimodalData,
-    labels: Shaped[Array | np.ndarray, " labels"],
+    labels: Shaped[Array | np.ndarray, " rows"],
     classifiers: Mapping[str, Callable],
     subsets: Sequence[Sequence[str]] | None = None,
     *,

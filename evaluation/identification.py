@@ -50,7 +50,7 @@ class Identification(NamedTuple):
 
 def mean_correlation(
     truth: Num[Array | np.ndarray, "rows dims"],
-    found: Num[Array | np.ndarray, "rows_found dims_found"],
+    found: Num[Array | np.ndarray, "rows dims"],
     *,
     method: str = "pearson",
 ) -> MeanCorrelation:
@@ -85,7 +85,7 @@ def mean_correlation(
 
 def identification(
     truth: Num[Array | np.ndarray, "rows dims"],
-    samples: Num[Array | np.ndarray, "samples rows_found dims_found"],
+    samples: Num[Array | np.ndarray, "samples rows dims"],
     *,
     method: str = "pearson",
 ) -> Identification:

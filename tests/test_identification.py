@@ -19,6 +19,12 @@ def noise():
     return np.random.default_rng(3).normal(size=(2, ROWS, DIMS))
 
 
+@pytest.fixture
+def untyped(monkeypatch):
+    """No run-time types, as users have it: our own errors are what they see."""
+    monkeypatch.setattr("jaxtyping.config.jaxtyping_disable", True)
+
+
 def pairwise(x, y, method):
     """|correlation| of each pair of columns, one scipy call each."""
     correlation = {"pearson": stats.pearsonr, "spearman": stats.spearmanr}[method]
@@ -128,6 +134,7 @@ def test_the_exact_posterior_has_the_correlations_of_its_model(rng_key):
     assert means.strong == pytest.approx(1.64**-0.5, abs=0.01)
 
 
+@pytest.mark.usefixtures("untyped")
 @pytest.mark.parametrize(
     ("change", "said"),
     [

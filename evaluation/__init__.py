@@ -31,6 +31,11 @@ from consilience.evaluation.latent_classification import (
     LatentClassification,
     latent_classification,
 )
+from consilience.evaluation.prediction import (
+    Intervals,
+    predictive_intervals,
+    predictive_log_density,
+)
 from consilience.evaluation.rate_table import (
     InformationBounds,
     Rates,
@@ -55,6 +60,7 @@ __all__ = [
     "Distance",
     "Identification",
     "InformationBounds",
+    "Intervals",
     "LatentClassification",
     "Mean",
     "MeanCorrelation",
@@ -76,6 +82,8 @@ __all__ = [
     "joint_coherence",
     "latent_classification",
     "mean_correlation",
+    "predictive_intervals",
+    "predictive_log_density",
     "rates",
     "reconstruction_error",
     "reference_posterior",

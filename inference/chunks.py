@@ -16,8 +16,9 @@ def over_rows(
     subset,
     chunk_size: int,
     axis: int = 0,
+    also=(),
 ):
-    """Apply `work(rng_key, data, subset)` to pieces of `chunk_size` rows and join them.
+    """Apply `work(rng_key, data, subset, *also)` to pieces of `chunk_size` rows; join them.
 
     All pieces have one shape, so that `work` compiles once: the last is filled with
     copies of the first row, which are cut off again. Each piece has a key of its own.
@@ -29,6 +30,7 @@ def over_rows(
         subset: `[N, M]` or None for all that is present.
         chunk_size: rows at once.
         axis: where the rows stand in what `work` returns.
+        also: trees of arrays `[N, ...]` that are cut likewise.
 
     Raises:
         ValueError: `subset` has another shape than `data.present`.
@@ -40,7 +42,8 @@ def over_rows(
         index = np.arange(start, start + rows)
         index = np.where(index < data.size, index, 0)
         key = jax.random.fold_in(rng_key, i)
-        parts.append(work(key, data.take(index), subset[index]))
+        more = jax.tree.map(lambda x, index=index: x[index], tuple(also))
+        parts.append(work(key, data.take(index), subset[index], *more))
     joined = jax.tree.map(lambda *leaves: jnp.concatenate(leaves, axis), *parts)
     rows_of = (slice(None),) * axis + (slice(data.size),)
     return jax.tree.map(lambda leaf: leaf[rows_of], joined)

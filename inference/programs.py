@@ -250,6 +250,13 @@ def base_of(fn: dist.Distribution) -> dist.Distribution:
     return fn
 
 
+def entrywise(fn: dist.Distribution) -> dist.Distribution:
+    """The law of each entry of a modality, without masks."""
+    while isinstance(fn, dist.Independent | dist.MaskedDistribution):
+        fn = fn.base_dist
+    return fn
+
+
 def name_of(fn: dist.Distribution) -> str:
     """The family of a distribution, without what is wrapped around it."""
     while hasattr(fn, "base_dist"):

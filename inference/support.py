@@ -6,7 +6,6 @@ from functools import partial
 import jax
 import jax.numpy as jnp
 import numpy as np
-import numpyro.distributions as dist
 
 from consilience.datasets.data import MultimodalData
 from consilience.inference import programs
@@ -64,9 +63,7 @@ def _trace(rng_key, model, guide, params, data, subset) -> dict:
 
 
 def _impossible(site: dict, data: MultimodalData, name: str) -> jax.Array:
-    fn, observed = site["fn"], data.observed(name)
-    while isinstance(fn, dist.Independent | dist.MaskedDistribution):
-        fn = fn.base_dist
+    fn, observed = programs.entrywise(site["fn"]), data.observed(name)
     supported = fn.support(site["value"])
     if fn.event_dim:
         observed = observed.all(tuple(range(-fn.event_dim, 0)))

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Mapping
 from functools import partial
-from importlib.metadata import version
 from typing import TYPE_CHECKING
 
 import jax
@@ -10,10 +9,13 @@ import numpy as np
 from jaxtyping import Array, Bool, Float, Key
 
 from consilience.datasets.data import MultimodalData
-from consilience.inference.chunks import over_rows
+from consilience.inference.attributes import Attribute, checked, versions
+from consilience.inference.chunks import check_subset, over_rows
 from consilience.inference.contract import inspect
+from consilience.inference.coordinates import coordinates, dimensions
 from consilience.inference.draws import weigher
 from consilience.inference.posterior import generate, shared_draws
+from consilience.inference.prior import prior_draws
 from consilience.nn.sizes import check_positive
 
 if TYPE_CHECKING:
@@ -30,16 +32,21 @@ def to_datatree(
     *,
     num_samples: int = 1000,
     num_predictive: int = 100,
+    num_prior: int = 100,
+    prior_predictive: bool = False,
     chunk_size: int = 500,
+    attrs: Mapping[str, Attribute] | None = None,
 ) -> "DataTree":
     """Draws from q(z | x_S) and all that belongs to them, for ArviZ.
 
     Groups: posterior (chain, draw, datapoint, latent); log_likelihood of every modality at
-    each draw, NaN where it is absent; posterior_predictive; observed_data; constant_data
-    (what is present, what was conditioned on, covariates); sample_stats ("log_weight",
-    log p(x_S, z) − log q(z|x_S)). Data and predictions are in the units of the unscaled
-    data. Rows and features carry their names as coordinates. It saves with
-    `.to_netcdf(path)`.
+    each draw, NaN where it is absent; posterior_predictive; prior, given the covariates of
+    each row, and if asked for prior_predictive of the same draws; observed_data;
+    constant_data (what is present, what was conditioned on, covariates); sample_stats
+    ("log_weight", log p(x_S, z) − log q(z|x_S), which is what makes draws of q ones of the
+    model's posterior). Data and predictions are in the units of the unscaled data. Rows
+    and features carry their names as coordinates, the root the versions of packages and
+    `attrs`. It saves with `.to_netcdf(path)` and `.to_zarr(path)`.
 
     Args:
         rng_key: random key.
@@ -50,15 +57,27 @@ def to_datatree(
         subset: `[N, M]`, what to condition on; None means all that is present.
         num_samples: draws a row.
         num_predictive: draws a row of posterior_predictive, which is the largest group.
+        num_prior: draws a row of prior; 0 leaves it out, for priors without a sampler.
+        prior_predictive: whether to have that group, of `num_prior` draws a row.
         chunk_size: rows at once.
+        attrs: strings and numbers by name, such as the aggregation or the seed.
+
+    Raises:
+        TypeError: `data` is no `MultimodalData`; `attrs` no mapping to strings and numbers.
+        ValueError: a size is not positive; `prior_predictive` without `num_prior`; a name
+            of `attrs` is no identifier; a subset of another shape than `present`; model
+            and guide break the contract.
     """
     import arviz as az
 
     check_positive(
         num_samples=num_samples, num_predictive=num_predictive, chunk_size=chunk_size
     )
+    _check_prior(num_prior, prior_predictive)
+    attrs = versions() | checked(attrs)
     inspect(model, guide, params, data)
-    key_shared, key_draws, key_predictive = jax.random.split(rng_key, 3)
+    subset = check_subset(data, subset)
+    key_shared, key_draws, key_predictive, key_prior = jax.random.split(rng_key, 4)
     shared = shared_draws(key_shared, guide, params, data, num_samples, chunk_size)
 
     def work(key, rows, members):
@@ -75,14 +94,20 @@ def to_datatree(
         "posterior_predictive": _with_chain(predictive),
         "sample_stats": {"log_weight": log_weight[None]},
         "observed_data": _observed(data),
-        "constant_data": {
-            "present": np.asarray(data.present),
-            "subset": np.asarray(data.subset(subset)),
-            **{name: np.asarray(value) for name, value in data.covariates.items()},
-        },
+        "constant_data": _constant(data, subset),
     }
-    dims = _dims(data, latents, shared)
-    return az.from_dict(groups, dims=dims, coords=_coords(data), attrs={"/": _attrs()})
+    if num_prior:
+        prior = (model, params, data, num_prior, chunk_size, prior_predictive)
+        groups |= _prior(key_prior, *prior)
+    dims, coords = dimensions(data, latents, shared), coordinates(data)
+    return az.from_dict(groups, dims=dims, coords=coords, attrs={"/": attrs})
+
+
+def _check_prior(num_prior: int, prior_predictive: bool) -> None:
+    if num_prior != 0:
+        check_positive(num_prior=num_prior)
+    elif prior_predictive:
+        raise ValueError("num_prior: expected 1 or more with prior_predictive, got 0")
 
 
 @partial(jax.jit, static_argnames=("model", "guide", "num_samples"))
@@ -110,40 +135,16 @@ def _observed(data: MultimodalData) -> dict[str, Float[np.ndarray, "rows ..."]]:
     }
 
 
+def _constant(data: MultimodalData, subset) -> dict[str, np.ndarray]:
+    masks = {"present": data.present, "subset": subset}
+    return {name: np.asarray(x) for name, x in (masks | data.covariates).items()}
+
+
+def _prior(rng_key, *settings) -> dict[str, dict[str, np.ndarray]]:
+    drawn = prior_draws(rng_key, *settings)
+    groups = {"prior": drawn.local | drawn.shared, "prior_predictive": drawn.predictive}
+    return {name: _with_chain(arrays) for name, arrays in groups.items() if arrays}
+
+
 def _with_chain(arrays: Mapping[str, Array | np.ndarray]) -> dict[str, np.ndarray]:
     return {name: np.asarray(array)[None] for name, array in arrays.items()}
-
-
-def _dims(data: MultimodalData, latents: Mapping, shared: Mapping) -> dict:
-    dims = {
-        name: ["datapoint", *_axes(name, x.ndim - 2)] for name, x in latents.items()
-    }
-    dims |= {name: _axes(name, x.ndim - 1) for name, x in shared.items()}
-    for name, shape in zip(data.names, data.event_shapes, strict=True):
-        dims[name] = ["datapoint", *_axes(name, len(shape))]
-    for name, value in data.covariates.items():
-        dims[name] = ["datapoint", *_axes(name, value.ndim - 1)]
-    both = ["datapoint", "modality"]
-    return dims | {"log_weight": ["datapoint"], "present": both, "subset": both}
-
-
-def _axes(name: str, count: int) -> list[str]:
-    if name == "z" and count == 1:
-        return ["latent"]
-    return [f"{name}_dim_{i}" for i in range(count)]
-
-
-def _coords(data: MultimodalData) -> dict:
-    coords = {"modality": list(data.names)}
-    if data.row_names:
-        coords["datapoint"] = list(data.row_names)
-    names = zip(data.names, data.feature_names, data.event_shapes, strict=True)
-    for name, features, shape in names:
-        if features and len(shape) == 1:
-            coords[f"{name}_dim_0"] = list(features)
-    return coords
-
-
-def _attrs() -> dict:
-    packages = ("consilience", "numpyro", "jax")
-    return {f"{package}_version": version(package) for package in packages}

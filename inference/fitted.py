@@ -1,8 +1,8 @@
 """What `fit` returns: model, guide and parameters, with the functions that use them."""
 
 import dataclasses
-from collections.abc import Callable
-from typing import NamedTuple
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from jaxtyping import Array, Float, Key
@@ -11,10 +11,14 @@ from numpyro.infer.svi import SVIState
 
 from consilience.datasets.data import MultimodalData
 from consilience.inference.attention import attention_weights
+from consilience.inference.attributes import Attribute, checked, of_fit
 from consilience.inference.contract import require_data
 from consilience.inference.datatree import to_datatree
 from consilience.inference.likelihood import LogLikelihood, log_likelihood
 from consilience.inference.posterior import generate, generate_from_prior, posterior
+
+if TYPE_CHECKING:
+    from xarray import DataTree
 
 
 class History(NamedTuple):
@@ -99,11 +103,24 @@ class Fitted:
         )
 
     def to_datatree(
-        self, rng_key: Key[Array, ""], data: MultimodalData, subset=None, **settings
-    ):
-        """See `consilience.inference.to_datatree`."""
+        self,
+        rng_key: Key[Array, ""],
+        data: MultimodalData,
+        subset=None,
+        *,
+        attrs: Mapping[str, Attribute] | None = None,
+        **settings,
+    ) -> "DataTree":
+        """See `consilience.inference.to_datatree`.
+
+        The root's attributes have the bound's class and settings as well, the number of
+        epochs and the last bound of the history; those of `attrs` take their place.
+        """
         programs = (self.model, self.guide, self.params)
-        return to_datatree(rng_key, *programs, self._conform(data), subset, **settings)
+        attrs = of_fit(self.svi.loss, self.history) | checked(attrs)
+        return to_datatree(
+            rng_key, *programs, self._conform(data), subset, attrs=attrs, **settings
+        )
 
     def attention_weights(
         self, data: MultimodalData, subset=None, **settings

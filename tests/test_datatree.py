@@ -8,16 +8,25 @@ import jax.numpy as jnp
 import numpy as np
 import numpyro
 import numpyro.distributions as dist
+import optax
 import pytest
 from examples import WIDTHS, incomplete, linear_gaussian
+from numpyro.infer import SVI, Trace_ELBO
 from scipy import stats
 from scipy.special import logsumexp
 
 import consilience as cs
+from consilience.inference.attributes import checked, of_bound
 
 KEY = jax.random.key(8)
 TRUTH = linear_gaussian(KEY)
-DRAWS, PREDICTIVE = 1000, 11
+DRAWS, PREDICTIVE, PRIOR = 1000, 11, 500
+
+
+@pytest.fixture
+def untyped(monkeypatch):
+    """No run-time types, as users have it: our own errors are what they see."""
+    monkeypatch.setattr("jaxtyping.config.jaxtyping_disable", True)
 
 
 def unscaled(data):
@@ -73,7 +82,10 @@ def tree(first):
         data.subset_of("a", "c"),
         num_samples=DRAWS,
         num_predictive=PREDICTIVE,
+        num_prior=PRIOR,
+        prior_predictive=True,
         chunk_size=3,
+        attrs={"aggregation": "exact, but wide", "seed": np.int64(8), "rate": 1e-3},
     )
 
 
@@ -88,6 +100,8 @@ def test_groups_variables_and_dimensions(tree):
         "posterior": {"z": (*draw, "latent")},
         "log_likelihood": {name: draw for name in WIDTHS},
         "posterior_predictive": {n: ("chain", "draw", *e) for n, e in events.items()},
+        "prior": {"z": (*draw, "latent")},
+        "prior_predictive": {n: ("chain", "draw", *e) for n, e in events.items()},
         "observed_data": events,
         "sample_stats": {"log_weight": draw},
         "constant_data": {
@@ -176,7 +190,7 @@ def test_predictions_are_in_first_units(tree, first):
 
 
 def test_predictions_are_those_of_generate_in_the_same_chunks(tree, first):
-    data, (*_, key) = first.standardize(), jax.random.split(KEY, 3)
+    data, key = first.standardize(), jax.random.split(KEY, 4)[2]
     given, sizes = (
         data.subset_of("a", "c"),
         {"num_samples": PREDICTIVE, "chunk_size": 3},
@@ -186,16 +200,152 @@ def test_predictions_are_those_of_generate_in_the_same_chunks(tree, first):
         np.testing.assert_array_equal(tree.posterior_predictive[name][0], value)
 
 
-def test_survives_a_file(tree, tmp_path):
-    tree.to_netcdf(tmp_path / "posterior.nc")
-    back = az.from_netcdf(tmp_path / "posterior.nc")
+def test_prior_is_that_of_the_model(tree):
+    """Row by row of mean 0 and variance 1, predictions around them in first units."""
+    z = tree.prior["z"].values[0].astype(float)
+    assert z.shape == (PRIOR, 7, 2)
+    assert np.abs(z.mean(0)).max() <= 4.5 / np.sqrt(PRIOR)
+    assert np.abs((z**2).mean(0) - 1).max() <= 4.5 * np.sqrt(2 / PRIOR)
+    rows = np.corrcoef(z.reshape(PRIOR, 14).T)[np.triu_indices(14, 1)]
+    assert np.abs(rows).max() <= 4.5 / np.sqrt(PRIOR)
+    for name, W in TRUTH.loadings.items():
+        mean = z @ np.asarray(W).T + np.asarray(TRUTH.biases[name])
+        noise = (tree.prior_predictive[name].values[0] - mean) / TRUTH.scale
+        assert np.abs(noise.mean(0)).max() <= 4.5 / np.sqrt(PRIOR)
+        assert np.abs((noise**2).mean(0) - 1).max() <= 4.5 * np.sqrt(2 / PRIOR)
+
+
+def by_group(data, subset=None):
+    """A prior that is learned by group, and a global latent."""
+    level = numpyro.sample("level", dist.Normal(100.0, 1.0))
+    table = numpyro.param("prior_loc", jnp.zeros(3))
+    with data.plate():
+        loc = table[data.covariates["group"]] + level
+        z = numpyro.sample("z", dist.Normal(loc[:, None], 0.1).to_event(1))
+        cs.observe(data, "a", dist.Normal(z.repeat(2, -1), 0.1), subset)
+
+
+def of_group(data, subset=None):
+    numpyro.sample("level", dist.Normal(0.0, 1.0))
+    with data.plate():
+        numpyro.sample("z", dist.Normal(jnp.zeros((data.size, 1)), 1.0).to_event(1))
+
+
+@pytest.fixture(scope="module")
+def grouped():
+    return cs.MultimodalData.from_arrays(
+        {"a": np.zeros((5, 2))}, covariates={"group": np.array([0, 1, 2, 0, 1])}
+    )
+
+
+def test_prior_follows_covariates_parameters_and_global_latents(grouped):
+    """Level and z are joint draws, one level for the rows of all chunks."""
+    params = {"prior_loc": jnp.array([-30.0, 0.0, 30.0])}
+    sizes = {"num_samples": 3, "num_predictive": 2, "num_prior": 13, "chunk_size": 2}
+    tree = cs.to_datatree(KEY, by_group, of_group, params, grouped, **sizes)
+    assert tree.prior["level"].dims == ("chain", "draw")
+    assert dict(tree.prior.sizes) == {
+        "chain": 1,
+        "draw": 13,
+        "datapoint": 5,
+        "latent": 1,
+    }
+    level, z = tree.prior["level"].values[0], tree.prior["z"].values[0, :, :, 0]
+    assert np.abs(level - 100).max() < 4.5
+    assert np.std(level) > 0.3
+    offset = z - level[:, None] - np.array([-30.0, 0.0, 30.0, -30.0, 0.0])
+    assert np.abs(offset).max() < 0.45
+    assert "prior_predictive" not in tree.children
+    without = cs.to_datatree(
+        KEY, by_group, of_group, params, grouped, **sizes | {"num_prior": 0}
+    )
+    assert set(tree.children) - set(without.children) == {"prior"}
+    np.testing.assert_array_equal(without.posterior["z"], tree.posterior["z"])
+
+
+@pytest.mark.filterwarnings("ignore:.*onsolidated metadata:UserWarning")
+@pytest.mark.parametrize("form", ["netcdf", "zarr"])
+def test_survives_a_file(form, tree, tmp_path):
+    getattr(tree, f"to_{form}")(tmp_path / "posterior")
+    back = getattr(az, f"from_{form}")(tmp_path / "posterior")
+    assert set(back.children) == set(tree.children)
     for group, node in tree.children.items():
+        assert set(back[group].data_vars) == set(node.data_vars)
         for name, variable in node.data_vars.items():
             np.testing.assert_array_equal(back[group][name], variable)
             assert back[group][name].dims == variable.dims
-    np.testing.assert_array_equal(
-        back["posterior"].coords["datapoint"], tree.posterior.coords["datapoint"]
+            assert back[group][name].dtype == variable.dtype
+        assert set(back[group].coords) == set(node.coords)
+        for name, coordinate in node.coords.items():
+            np.testing.assert_array_equal(back[group].coords[name], coordinate)
+    assert back.attrs == tree.attrs
+
+
+def test_attributes_say_versions_and_what_was_passed(tree):
+    attrs = dict(tree.attrs)
+    versions = {n: attrs.pop(n) for n in list(attrs) if n.endswith("_version")}
+    assert {"consilience_version", "jax_version", "numpyro_version"} < set(versions)
+    assert versions["arviz_version"] == az.__version__
+    assert attrs == {"aggregation": "exact, but wide", "seed": 8, "rate": 1e-3}
+    assert {type(x) for x in attrs.values()} == {str, int, float}
+
+
+def law(rng_key, present):
+    return present
+
+
+BOUNDS = {
+    "masked": (
+        lambda: cs.MaskedELBO(beta=0.5, subsets=cs.Independent(0.3), weights={"a": 2}),
+        {
+            "bound": "MaskedELBO",
+            "bound_beta": 0.5,
+            "bound_subsets": "Independent(probability=0.3)",
+            "bound_estimator": "STL(stratified=True)",
+            "bound_weights": "{'a': 2}",
+            "bound_exhaustive": "False",
+            "bound_num_particles": 1,
+        },
+    ),
+    "function": (lambda: cs.MixtureELBO(subsets=law), {"bound_subsets": "law"}),
+    "inside": (
+        lambda: cs.ConsistentELBO(cs.MaskedELBO(), 0.25),
+        {
+            "bound": "ConsistentELBO",
+            "bound_strength": 0.25,
+            "bound_elbo": "MaskedELBO",
+            "bound_elbo_subsets": "Hierarchical()",
+        },
+    ),
+    "numpyro": (Trace_ELBO, {"bound": "Trace_ELBO", "bound_num_particles": 1}),
+}
+
+
+@pytest.mark.usefixtures("untyped")
+@pytest.mark.parametrize("name", BOUNDS)
+def test_a_fit_adds_its_bound_and_history(name, grouped, monkeypatch):
+    make, expected = BOUNDS[name]
+    svi, history = (
+        SVI(by_group, of_group, optax.sgd(0.1), make()),
+        cs.History(np.array([-9.0, -7.5]), np.array([-8.0, -8.5])),
     )
+    state = svi.init(KEY, grouped)
+    fitted = cs.Fitted(svi, state, history, grouped.take([0]))
+    monkeypatch.setattr(
+        "consilience.inference.fitted.to_datatree", lambda *_, attrs, **settings: attrs
+    )
+    got = fitted.to_datatree(KEY, grouped, attrs={"seed": 3, "last_bound": "none"})
+    of_training = {"num_epochs": 2, "last_validation": -8.5, "last_bound": "none"}
+    assert got.items() >= (expected | of_training | {"seed": 3}).items()
+    assert checked(got) == got
+    assert not any("0x" in str(value) for value in got.values())
+
+
+def test_a_vamp_prior_in_a_bound_is_named_not_printed(grouped):
+    """Arrays have no place among attributes."""
+    prior = cs.vamp_prior(cs.amortized_guide(latent_dim=1), grouped)
+    attrs = of_bound(cs.MaskedELBO(conditional_prior=prior))
+    assert attrs["bound_conditional_prior"] == "VampPrior"
 
 
 def test_arviz_summarises_it(tree):
@@ -229,9 +379,35 @@ def test_unnamed_unscaled_data_and_later_latents():
     np.testing.assert_array_equal(tree.posterior.coords["datapoint"], [0, 1, 2])
 
 
+@pytest.mark.usefixtures("untyped")
 def test_refusals(first):
-    for argument in ("num_samples", "num_predictive", "chunk_size"):
+    for argument in ("num_samples", "num_predictive", "chunk_size", "num_prior"):
         with pytest.raises(
             ValueError, match=f"{argument}: expected a positive integer"
         ):
-            cs.to_datatree(KEY, model, guide, {}, first, **{argument: 0})
+            cs.to_datatree(KEY, model, guide, {}, first, **{argument: -1})
+    with pytest.raises(ValueError, match=r"subset: expected booleans of shape \(7, 3"):
+        cs.to_datatree(
+            KEY, model, guide, {}, first.standardize(), np.ones((7, 2), bool)
+        )
+    with pytest.raises(ValueError, match="num_prior: expected 1 or more with prior_pr"):
+        cs.to_datatree(KEY, model, guide, {}, first, num_prior=0, prior_predictive=True)
+
+
+ATTRS = [
+    ("aggregation", TypeError, "attrs: expected a mapping, got str"),
+    ({"a b": 1}, ValueError, "attrs: expected names such as .* got 'a b'"),
+    ({1: 1}, ValueError, "attrs: expected names such as .* got 1"),
+    ({"jax_version": "1"}, ValueError, "attrs: 'jax_version' is filled in already"),
+    ({"a": True}, TypeError, r"attrs\['a'\]: expected a string or a number, got bool"),
+    ({"a": None}, TypeError, r"attrs\['a'\]: expected .* got NoneType; str"),
+    ({"a": np.ones(2)}, TypeError, r"attrs\['a'\]: expected .* got ndarray"),
+    ({"a": 2**63}, ValueError, r"attrs\['a'\]: expected an integer of 64 bits, got 92"),
+]
+
+
+@pytest.mark.usefixtures("untyped")
+@pytest.mark.parametrize(("attrs", "error", "message"), ATTRS)
+def test_attributes_that_no_file_holds_are_refused(attrs, error, message, first):
+    with pytest.raises(error, match=message):
+        cs.to_datatree(KEY, model, guide, {}, first, attrs=attrs)

@@ -20,7 +20,7 @@ from consilience.datasets import (
     quadrants_and_word,
 )
 from consilience.datasets.digits import QUADRANTS
-from consilience.experiments import pictures
+from consilience.experiments import coherence, pictures
 from consilience.experiments.options import (
     non_negative,
     one_of,
@@ -47,7 +47,13 @@ from consilience.models import (
     standard_normal,
 )
 
-FILES = ("likelihoods.json", "completions.png", "training.png", "posterior.nc")
+FILES = (
+    "likelihoods.json",
+    "coherence.json",
+    "completions.png",
+    "training.png",
+    "posterior.nc",
+)
 GIVEN = (
     ("word",),
     ("upper_left",),
@@ -159,8 +165,9 @@ def run(options: argparse.Namespace) -> None:
 
     The modalities are four image quadrants and the digit's English word, 30 percent of
     them hidden. Prints test log-likelihoods, given any one modality, with their
-    diagnostics; writes likelihoods.json, completions.png, training.png and posterior.nc
-    (an ArviZ DataTree) into the output folder.
+    diagnostics, and the coherence of what is generated; writes likelihoods.json,
+    coherence.json, completions.png, training.png and posterior.nc (an ArviZ DataTree)
+    into the output folder.
     """
     _prepare(options.out, options.overwrite)
     console = Console()
@@ -185,6 +192,10 @@ def run(options: argparse.Namespace) -> None:
     console.print(table(results, options.samples))
     with open(options.out / "likelihoods.json", "w") as file:
         json.dump([result.summary() for result in results], file, indent=2)
+    shared = coherence.measure(keys[5], fitted, train, test)
+    console.print(coherence.table(shared), coherence.averages(shared), sep="\n")
+    with open(options.out / "coherence.json", "w") as file:
+        json.dump(shared.summary(), file, indent=2)
     _draw(keys[3], fitted, test, options.out)
     tree = fitted.to_datatree(
         keys[4], test, num_samples=options.draws, num_predictive=20

@@ -93,6 +93,9 @@ def test_the_demo_writes_what_it_says(capsys, tmp_path):
         "all five",
         "upper left",
         "k̂ > 0.7",
+        "Coherence: generated modalities read as the true digit",
+        "all but word",
+        "real values",
     ):
         assert phrase in text
     results = json.loads((out / "likelihoods.json").read_text())
@@ -102,6 +105,10 @@ def test_the_demo_writes_what_it_says(capsys, tmp_path):
         np.testing.assert_allclose(
             row["log_p_given"] + row["log_p_rest"], total, rtol=1e-4
         )
+    coherence = json.loads((out / "coherence.json").read_text())
+    assert len(coherence["by_subset"]) == 11 * 5
+    assert coherence["classifiers_on_test_rows"]["word"]["value"] > 0.99
+    assert all(m["value"] > 0.6 for m in coherence["classifiers_on_test_rows"].values())
     tree = az.from_netcdf(out / "posterior.nc")
     assert tree.posterior["z"].shape == (1, 200, 359, 12)
     assert tree.posterior_predictive["word"].shape == (1, 20, 359, 5, 16)

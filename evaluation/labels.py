@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 
 import numpy as np
-from jaxtyping import Shaped
+from jaxtyping import Array, Shaped
 
 from consilience.datasets.data import MultimodalData
 
@@ -43,7 +43,9 @@ def check_classifiers(
 
 
 def classified(
-    classifiers: Mapping[str, Callable], name: str, values: Shaped[object, "rows ..."]
+    classifiers: Mapping[str, Callable],
+    name: str,
+    values: Shaped[Array | np.ndarray, "rows ..."],
 ) -> Shaped[np.ndarray, " rows"]:
     """What the classifier of a modality says.
 

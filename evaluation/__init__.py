@@ -15,6 +15,11 @@ from consilience.evaluation.classifiers import Classifier, train_classifiers
 from consilience.evaluation.clustering import ClusteringScores, clustering_scores
 from consilience.evaluation.coherence import Coherence, coherence
 from consilience.evaluation.comparison import compare
+from consilience.evaluation.discrepancies import (
+    Discrepancy,
+    inconsistency,
+    prior_hole,
+)
 from consilience.evaluation.distances import energy_distance, sliced_wasserstein
 from consilience.evaluation.elpd_data import elpd
 from consilience.evaluation.frechet import frechet_distance
@@ -57,6 +62,7 @@ __all__ = [
     "Classifier",
     "ClusteringScores",
     "Coherence",
+    "Discrepancy",
     "Distance",
     "Identification",
     "InformationBounds",
@@ -78,12 +84,14 @@ __all__ = [
     "energy_distance",
     "frechet_distance",
     "identification",
+    "inconsistency",
     "information_bounds",
     "joint_coherence",
     "latent_classification",
     "mean_correlation",
     "predictive_intervals",
     "predictive_log_density",
+    "prior_hole",
     "rates",
     "reconstruction_error",
     "reference_posterior",

@@ -1,6 +1,5 @@
 """Annealed importance sampling, conditional likelihoods and their summary."""
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 import numpyro

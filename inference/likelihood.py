@@ -135,17 +135,38 @@ def conditional_log_likelihood(
 
 
 class _Running(NamedTuple):
-    """What is kept of all weights so far."""
+    """What is kept of all weights so far.
+
+    Sorting is dear: weights wait until there are as many of them as are kept.
+    """
 
     log_sum: Float[Array, " rows"]  # log Σ w
     log_square: Float[Array, " rows"]  # log Σ w²
-    largest: Float[Array, "tail rows"]  # of log w
+    largest: Float[Array, "tail rows"]  # of log w, but for those that wait
+    waiting: Float[Array, "blocks samples rows"]
 
     @staticmethod
-    def empty(num_samples: int, rows: int) -> "_Running":
-        nothing = jnp.full(rows, -jnp.inf)
+    def empty(num_samples: int, block: int, rows: int) -> "_Running":
         keep = min(tail_size(num_samples) + 1, num_samples)
-        return _Running(nothing, nothing, jnp.full((keep, rows), -jnp.inf))
+        wait = (max(1, keep // block), block)
+        nothing = partial(jnp.full, fill_value=-jnp.inf)
+        return _Running(
+            *(nothing(s) for s in (rows, rows, (keep, rows), (*wait, rows)))
+        )
+
+    def add(self, log_w: Float[Array, "samples rows"]) -> "_Running":
+        """Count a block in the sums."""
+        log_sum = jnp.logaddexp(self.log_sum, logsumexp(log_w, 0))
+        log_square = jnp.logaddexp(self.log_square, logsumexp(2 * log_w, 0))
+        return self._replace(log_sum=log_sum, log_square=log_square)
+
+    def sorted(self, *more: Float[Array, "samples rows"]) -> "_Running":
+        """Nothing waits any longer."""
+        waiting = self.waiting.reshape(-1, self.waiting.shape[-1])
+        both = jnp.concatenate([self.largest, waiting, *more])
+        largest = lax.top_k(both.T, len(self.largest))[0].T
+        empty = jnp.full_like(self.waiting, -jnp.inf)
+        return self._replace(largest=largest, waiting=empty)
 
 
 @partial(jax.jit, static_argnames=("model", "guide", "sizes"))
@@ -153,32 +174,31 @@ def _rows(rng_key, model, guide, params, data, subset, sizes) -> LogLikelihood:
     blocks, block, rest = sizes
     num_samples = blocks * block + rest
     weigh = weigher(rng_key, model, guide, params, data, subset)
-    running = _Running.empty(num_samples, data.size)
 
-    def step(running, key, size=block):
-        log_w = jax.vmap(weigh)(jax.random.split(key, size)).log_weight
-        return _update(running, log_w), None
+    def weights(key, size=block):
+        return jax.vmap(weigh)(jax.random.split(key, size)).log_weight
+
+    def step(running, now):
+        index, key = now
+        log_w = weights(key)
+        running, place = running.add(log_w), index % len(running.waiting)
+        running = running._replace(waiting=running.waiting.at[place].set(log_w))
+        full = place == len(running.waiting) - 1
+        return lax.cond(full, _Running.sorted, lambda r: r, running), None
 
     keys = jax.random.split(rng_key, blocks + 1)
-    running, _ = lax.scan(step, running, keys[:blocks])
-    if rest:
-        running, _ = step(running, keys[blocks], rest)
-    return _summary(running, num_samples)
-
-
-def _update(running: _Running, log_w: Float[Array, "samples rows"]) -> _Running:
-    both = jnp.concatenate([running.largest, log_w])
-    return _Running(
-        jnp.logaddexp(running.log_sum, logsumexp(log_w, 0)),
-        jnp.logaddexp(running.log_square, logsumexp(2 * log_w, 0)),
-        lax.top_k(both.T, len(running.largest))[0].T,
-    )
+    running = _Running.empty(num_samples, block, data.size)
+    running, _ = lax.scan(step, running, (jnp.arange(blocks), keys[:blocks]))
+    last = [weights(keys[blocks], rest)] if rest else []
+    for log_w in last:
+        running = running.add(log_w)
+    return _summary(running.sorted(*last), num_samples)
 
 
 def of_weights(log_w: Float[Array, "samples rows"]) -> LogLikelihood:
     """The estimate that all weights at once give."""
-    running = _Running.empty(*log_w.shape)
-    return _summary(_update(running, log_w), len(log_w))
+    running = _Running.empty(len(log_w), 1, log_w.shape[1])
+    return _summary(running.add(log_w).sorted(log_w), len(log_w))
 
 
 def _summary(running: _Running, num_samples: int) -> LogLikelihood:

@@ -222,7 +222,7 @@ def test_mmvae_plus(spied):
 
 def test_the_private_latents_of_others_come_from_the_auxiliary_laws(spied):
     """Normal with the learned scales, and the own one from its posterior."""
-    run = spied(cs.mmvae_plus(LATENT, PRIVATE, LIKELIHOOD, NETWORKS, num_samples=20))
+    run = spied(cs.mmvae_plus(LATENT, PRIVATE, LIKELIHOOD, NETWORKS, num_samples=8))
     scale = np.asarray(run.params["auxiliary.scale"])
     w = np.stack([draw["w"] for draw in run.draws])[:, 0]  # draws, stratum, row, t, dim
     for s, t in itertools.product(range(3), range(3)):

@@ -17,8 +17,9 @@ import optax
 from numpyro.infer import SVI
 
 from consilience.datasets import MultimodalData
+from consilience.evaluation.style import BLUE, ORANGE, STYLE
 from consilience.experiments.options import whole_number
-from consilience.experiments.pictures import BLUE, ORANGE, STYLE, save
+from consilience.experiments.pictures import save
 from consilience.experiments.stops import train_with_stops
 from consilience.guides import (
     CholeskyHead,

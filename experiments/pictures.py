@@ -7,22 +7,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from consilience.datasets.digits import QUADRANTS, assemble, likeliest_word
+from consilience.evaluation.plot_completions import Completion, plot_completions
+from consilience.evaluation.style import BLUE, GREY, ORANGE, STYLE
 from consilience.inference.fitted import History
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-BLUE, ORANGE, GREY = "#0072B2", "#D55E00", "#666666"  # Okabe & Ito's palette
-STYLE = {
-    "font.size": 11,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.titlesize": 12,
-    "figure.dpi": 110,
-    "savefig.dpi": 150,
-    "legend.frameon": False,
-}
 # Corner (x, y) of each quadrant in pixels, for its frame.
 CORNERS = dict(zip(QUADRANTS, [(0, 0), (4, 0), (0, 4), (4, 4)], strict=True))
 
@@ -65,31 +57,14 @@ def completions(
         truth: measured modalities of the columns, `[columns, *event]`.
         generated: for each subset given, the modalities that were generated from it.
     """
-    import matplotlib.pyplot as plt
-
-    columns = len(truth["word"])
-    with plt.rc_context(STYLE):
-        figure, grid = plt.subplots(
-            1 + len(generated),
-            columns,
-            figsize=(1.05 * columns + 2.2, 1.42 * (1 + len(generated)) + 0.6),
-            layout="constrained",
-        )
-        for j, axes in enumerate(grid[0]):
-            _digit(axes, _column(truth, j), given=())
-        _row_title(grid[0, 0], "the truth")
-        for row, (given, outcome) in zip(grid[1:], generated.items(), strict=True):
-            for j, axes in enumerate(row):
-                shown = {
-                    n: truth[n][j] if n in given else x[j] for n, x in outcome.items()
-                }
-                _digit(axes, shown, given, wanted=truth["word"][j])
-            _row_title(row[0], "given:\n" + describe(given))
-        figure.suptitle(
-            "Test digits completed from what was given (framed in blue): posterior means, "
-            "blurred where\nnothing is certain. Below, the likeliest of the ten words; "
-            "orange where it is not the truth."
-        )
+    figure = plot_completions(
+        truth, generated, _digit, size=(1.2, 1.42), title=_line_title
+    )
+    figure.suptitle(
+        "Test digits completed from what was given (framed in blue): posterior means, "
+        "blurred where\nnothing is certain. Below, the likeliest of the ten words; "
+        "orange where it is not the truth."
+    )
     return figure
 
 
@@ -106,28 +81,24 @@ def describe(given: tuple[str, ...]) -> str:
     return " + ".join(word for word in words if word) or "nothing"
 
 
-def _column(values: Mapping[str, np.ndarray], j: int) -> dict[str, np.ndarray]:
-    return {name: value[j] for name, value in values.items()}
+def _line_title(given: tuple[str, ...]) -> str:
+    return "given:\n" + describe(given)
 
 
-def _digit(axes: "Axes", shown, given, wanted: np.ndarray | None = None) -> None:
+def _digit(axes: "Axes", shown: Completion) -> None:
     from matplotlib.patches import Rectangle
 
-    axes.imshow(assemble(shown), cmap="gray_r", vmin=0, vmax=1, extent=(0, 8, 8, 0))
-    axes.set(xticks=[], yticks=[], xlim=(-0.4, 8.4), ylim=(8.4, -0.4))
-    axes.spines[:].set_visible(False)
-    for name in given:
+    image = assemble(shown.values)
+    axes.imshow(image, cmap="gray_r", vmin=0, vmax=1, extent=(0, 8, 8, 0))
+    axes.set(xlim=(-0.4, 8.4), ylim=(8.4, -0.4))
+    for name in shown.given:
         if name in CORNERS:
             frame = {"fill": False, "edgecolor": BLUE, "linewidth": 1.8}
             axes.add_patch(Rectangle(CORNERS[name], 4, 4, **frame))
-    word = str(likeliest_word(shown["word"]))
-    wrong = wanted is not None and word != str(likeliest_word(wanted))
-    color = BLUE if "word" in given else ORANGE if wrong else GREY
+    word = str(likeliest_word(shown.values["word"]))
+    wrong = word != str(likeliest_word(shown.truth["word"]))
+    color = BLUE if "word" in shown.given else ORANGE if wrong else GREY
     axes.set_xlabel(word, color=color, labelpad=2)
-
-
-def _row_title(axes: "Axes", text: str) -> None:
-    axes.set_ylabel(text, rotation=0, ha="right", va="center", labelpad=12)
 
 
 def save(figure: "Figure", path: Path) -> None:

@@ -36,6 +36,12 @@ from consilience.evaluation.latent_classification import (
     LatentClassification,
     latent_classification,
 )
+from consilience.evaluation.plot_calibration import plot_calibration
+from consilience.evaluation.plot_comparison import plot_comparison
+from consilience.evaluation.plot_completions import Completion, plot_completions
+from consilience.evaluation.plot_latents import plot_latents
+from consilience.evaluation.plot_posterior_check import plot_posterior_check
+from consilience.evaluation.plot_rates import plot_rate_distortion
 from consilience.evaluation.prediction import (
     Intervals,
     predictive_intervals,
@@ -62,6 +68,7 @@ __all__ = [
     "Classifier",
     "ClusteringScores",
     "Coherence",
+    "Completion",
     "Discrepancy",
     "Distance",
     "Identification",
@@ -89,6 +96,12 @@ __all__ = [
     "joint_coherence",
     "latent_classification",
     "mean_correlation",
+    "plot_calibration",
+    "plot_comparison",
+    "plot_completions",
+    "plot_latents",
+    "plot_posterior_check",
+    "plot_rate_distortion",
     "predictive_intervals",
     "predictive_log_density",
     "prior_hole",

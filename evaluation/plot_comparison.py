@@ -43,8 +43,7 @@ def plot_comparison(table: "DataFrame") -> "Figure":
         yticks=np.arange(len(table)),
         yticklabels=names,
         ylim=(len(table) - 0.5, -0.5),
-        xlabel=f"log-likelihood less that of “{_reference(table)}”, nats over all rows;
-"
+        xlabel=f"log-likelihood less that of “{_reference(table)}”, nats over all rows;\n"
         "± 2 paired standard errors, filled where they exclude 0",
     )
     axes.tick_params("y", length=0)

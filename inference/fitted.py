@@ -65,14 +65,30 @@ class Fitted:
         """Trained parameters of model and guide, constrained, by site."""
         return self.svi.get_params(self.state)
 
+    def evaluate(
+        self,
+        function: Callable,
+        rng_key: Key[Array, ""],
+        data: MultimodalData,
+        *more,
+        **settings,
+    ):
+        """Any function of this fit: `function(rng_key, model, guide, params, data, ...)`.
+
+        As in `fitted.evaluate(cs.check_posterior, rng_key, test.take(rows), subset)`, or
+        with `cs.rates`, `cs.calibration`, `cs.conditional_log_likelihood`, your own.
+
+        Raises:
+            ValueError: `data` does not conform to the training data.
+        """
+        programs = (self.model, self.guide, self.params)
+        return function(rng_key, *programs, self._conform(data), *more, **settings)
+
     def log_likelihood(
         self, rng_key: Key[Array, ""], data: MultimodalData, subset=None, **settings
     ) -> LogLikelihood:
         """See `consilience.inference.log_likelihood`."""
-        programs = (self.model, self.guide, self.params)
-        return log_likelihood(
-            rng_key, *programs, self._conform(data), subset, **settings
-        )
+        return self.evaluate(log_likelihood, rng_key, data, subset, **settings)
 
     def posterior(
         self, rng_key: Key[Array, ""], data: MultimodalData, subset=None, **settings
@@ -91,8 +107,7 @@ class Fitted:
         self, rng_key: Key[Array, ""], data: MultimodalData, subset=None, **settings
     ) -> dict[str, Array]:
         """See `consilience.inference.generate`."""
-        programs = (self.model, self.guide, self.params)
-        return generate(rng_key, *programs, self._conform(data), subset, **settings)
+        return self.evaluate(generate, rng_key, data, subset, **settings)
 
     def generate_from_prior(
         self, rng_key: Key[Array, ""], data: MultimodalData, **settings
@@ -116,10 +131,9 @@ class Fitted:
         The root's attributes have the bound's class and settings as well, the number of
         epochs and the last bound of the history; those of `attrs` take their place.
         """
-        programs = (self.model, self.guide, self.params)
         attrs = of_fit(self.svi.loss, self.history) | checked(attrs)
-        return to_datatree(
-            rng_key, *programs, self._conform(data), subset, attrs=attrs, **settings
+        return self.evaluate(
+            to_datatree, rng_key, data, subset, attrs=attrs, **settings
         )
 
     def attention_weights(

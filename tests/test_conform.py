@@ -35,6 +35,24 @@ def test_a_full_entry_mask_prepares_for_missing_entries():
     assert np.isfinite(found.value).all()
 
 
+def test_any_function_may_be_evaluated_of_a_fit():
+    """It gets model, guide and parameters, and data with the entry masks of training."""
+    fitted = fit(container(HOLES))
+    key, data = jax.random.key(1), container(ROWS)
+    subset = data.subset_of("a")
+    found = fitted.evaluate(
+        cs.row_rates, key, data, subset, num_samples=2, chunk_size=7
+    )
+    assert np.isfinite(found.value.rate).all()
+    whole = fitted.evaluate(lambda *a, **kw: (a, kw), key, data, 3, x=5)
+    assert whole[0][:4] == (key, fitted.model, fitted.guide, whole[0][3])
+    assert (whole[0][4].entries["a"].all(), whole[0][5:], whole[1]) == (
+        True,
+        (3,),
+        {"x": 5},
+    )
+
+
 @pytest.mark.parametrize(
     ("train", "test", "said"),
     [

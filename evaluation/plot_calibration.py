@@ -40,8 +40,11 @@ def plot_calibration(calibration: Calibration) -> "Figure":
             "calibration: expected a `Calibration`, as `calibration` returns, got "
             f"{type(calibration).__name__}"
         )
-    labels = ("rank of the truth among draws,\nas a share", "share of ranks − uniform")
-    figure, grid = panels(len(calibration.ranks), (3.1, 2.9), labels)
+    labels = (
+        "rank of the truth among draws,\nas a share",
+        "cumulative share − uniform",
+    )
+    figure, grid = panels(len(calibration.ranks), (3.1, 2.8), labels)
     p_values = calibration.p_values().to_numpy()
     for axes, (subset, ranks), p in zip(
         grid, calibration.ranks.items(), p_values, strict=True

@@ -63,7 +63,8 @@ def _model(axes: "Axes", i: int, model) -> None:
         linewidth=1.8,
         **look,
     )
-    warned = str(model.get("diag_elpd") or "").strip().replace(" k̂", " rows with k̂")
+    count, _, what = str(model.get("diag_elpd") or "").strip().partition(" ")
+    warned = f"rows with {what}: {count}" if what else ""
     side = {"transform": axes.get_yaxis_transform()}
     lift = 0.18 if warned else 0
     axes.text(1.02, i - lift, f"weight {model.weight:.2f}", va="center", **side)

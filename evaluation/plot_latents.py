@@ -59,7 +59,7 @@ def plot_latents(
         check_exact(f"exact[{subset!r}]", found, rows, latent_dim)
     names, groups = _groups(labels, rows)
     axis_labels = tuple(symbol(f"z[{d}]") for d in dims)
-    figure, grid = panels(len(draws), (3.1, 3.1), axis_labels, layout="compressed")
+    figure, grid = panels(len(draws), (3.1, 3.2), axis_labels, layout="compressed")
     for axes, (subset, values) in zip(grid, draws.items(), strict=True):
         _panel(axes, values[..., list(dims)], groups)
         if exact and subset in exact:

@@ -55,7 +55,10 @@ def plot_posterior_check(check: PosteriorCheck, rows: Sequence[int] = ()) -> "Fi
         for axes, row in zip(below, rows, strict=True):
             _draws(axes, check, row)
         parts[1].legend(
-            *below[0].get_legend_handles_labels(), loc="outside lower center", ncols=2
+            *below[0].get_legend_handles_labels(),
+            loc="outside lower center",
+            ncols=2,
+            markerscale=2.5,
         )
     return figure
 

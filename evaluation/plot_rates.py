@@ -54,7 +54,7 @@ def plot_rate_distortion(models: Mapping[str, Curve]) -> "Figure":
 
     check_mapping("models", models, EXPECTED)
     curves = {name: _curve(name, found) for name, found in models.items()}
-    figure, grid = plt.subplots(1, 2, figsize=(11.4, 4.8), layout="constrained")
+    figure, grid = plt.subplots(1, 2, figsize=(11.4, 4.4), layout="constrained")
     for axes, kind in zip(grid, ("full", "cross"), strict=True):
         handles = [
             _draw(axes, i, name, curve, kind)
@@ -127,7 +127,7 @@ def _beside(axes: "Axes", at: tuple[float, float], text: str, color: str) -> Non
 
     halo = [withStroke(linewidth=3, foreground="white")]
     look = {"textcoords": "offset points", "fontsize": 10, "path_effects": halo}
-    axes.annotate(text, at, (7, 6), color=color, **look)
+    axes.annotate(text, at, (8, 7), color=color, **look)
 
 
 def _equal_sums(axes: "Axes"):
@@ -135,10 +135,11 @@ def _equal_sums(axes: "Axes"):
     from matplotlib.ticker import MaxNLocator
 
     (left, right), (bottom, top) = axes.get_xlim(), axes.get_ylim()
+    left = max(left, min(0.0, axes.dataLim.x0))
     drawn = None
     for total in MaxNLocator(6).tick_values(left + bottom, right + top):
         ends = np.array([max(left, total - top), min(right, total - bottom)])
-        if np.ptp(ends) < 0.15 * (right - left):
+        if ends[1] - ends[0] < 0.15 * (right - left):
             continue
         look = {"color": "0.75", "linewidth": 0.9, "zorder": 0}
         [drawn] = axes.plot(ends, total - ends, label="equal rate + distortion", **look)

@@ -91,7 +91,7 @@ def reference_posterior(
             f"chains: expected num_chains of 2 or more, got {chains.num_chains}"
         )
     subset = check_subset(data, subset)
-    names = _latents(model, params, data)
+    names, params = _latents(model, params, data)
     parts = [
         _chunk(rng_key, model, params, data.bare(), subset, start, chains, names)
         for start in range(0, data.size, chains.chunk_size)
@@ -114,13 +114,16 @@ def flattened(latents: dict, batch: int) -> tuple[tuple[str, ...], np.ndarray]:
     return tuple(names), np.concatenate(flat, -1)
 
 
-def _latents(model, params, data) -> tuple[str, ...]:
+def _latents(model, params, data) -> tuple[tuple[str, ...], dict]:
+    """Latents of rows; the model's own parameters, so that guides share a program."""
     found: list[programs.Sites] = []
+    own = {}
 
     def look():
         trace = programs.run(model, params, jax.random.key(0), {}, data, data.present)
         programs.require_params("model", trace, params)
         found.append(programs.sites_of(programs.latent_sites(trace)))
+        own.update({n: params[n] for n in trace if n in params})
 
     jax.eval_shape(look)
     if found[0].shared:
@@ -128,7 +131,7 @@ def _latents(model, params, data) -> tuple[str, ...]:
             "model: expected latents of rows only, whose posterior a row has by itself, "
             f"got the global {', '.join(found[0].shared)}"
         )
-    return found[0].local
+    return found[0].local, own
 
 
 def _chunk(rng_key, model, params, data, subset, start, chains, names):

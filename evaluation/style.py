@@ -73,10 +73,12 @@ def panels(
 
 
 def legend_below(figure: "Figure", handles: Sequence) -> None:
-    """One legend for all panels, in as many columns as the figure is wide."""
+    """One legend for all panels, for which the figure grows."""
     longest = max(len(handle.get_label()) for handle in handles)
     columns = int((figure.get_figwidth() - 0.3) / (0.6 + 0.08 * longest))
     columns = max(1, min(columns, len(handles)))
+    lines = ceil(len(handles) / columns)
+    figure.set_figheight(figure.get_figheight() + 0.25 * lines)
     figure.legend(handles=handles, loc="outside lower center", ncols=columns)
 
 

@@ -11,6 +11,8 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 GAP = 0.12  # between images, in heights of one
+UNIT = 0.95  # inches that images are high
+CHARACTER = 0.075  # inches, of the names
 
 
 class Strips:
@@ -19,12 +21,13 @@ class Strips:
     Args:
         truth: by modality, `[examples, H, W]` or `[examples, H, W, C]` with one channel
             or, from 0 to 1 or 0 to 255, three or four.
+        room: inches that a panel may be wide.
 
     Raises:
         ValueError: a modality is no image.
     """
 
-    def __init__(self, truth: Mapping[str, np.ndarray]):
+    def __init__(self, truth: Mapping[str, np.ndarray], room: float):
         for name, value in truth.items():
             shape = np.shape(value)[1:]
             if not (len(shape) == 2 or (len(shape) == 3 and shape[2] in (1, 3, 4))):
@@ -35,13 +38,12 @@ class Strips:
         self.limits = {name: _limits(np.asarray(x)) for name, x in truth.items()}
         self.widths = {n: np.shape(x)[2] / np.shape(x)[1] for n, x in truth.items()}
 
-    @property
-    def size(self) -> tuple[float, float]:
-        """Inches of a panel."""
-        return 0.95 * (sum(self.widths.values()) + GAP * len(self.widths)), 1.15
+        total = sum(self.widths.values()) + GAP * len(self.widths)
+        self.unit = min(UNIT, room / total)
+        self.size = self.unit * total, self.unit * 1.15
 
     def draw(self, axes: "Axes", completion) -> None:
-        """All modalities; frames around given ones, names where there are none."""
+        """All modalities; frames around given ones, names above the truth."""
         left = 0.0
         for name, value in completion.values.items():
             right = left + self.widths[name]
@@ -49,13 +51,18 @@ class Strips:
             if name in completion.given:
                 _frame(axes, left, right)
             if completion.is_truth and len(completion.values) > 1:
-                text = name.replace("_", "\n")
-                x = (left + right) / 2
-                axes.text(
-                    x, 1.06, text, ha="center", va="bottom", fontsize=9, color=GREY
-                )
+                self._name(axes, name, left)
             left = right + GAP
         axes.set(xlim=(-0.05, left - GAP + 0.05), ylim=(-0.05, 1.05), aspect="equal")
+
+    def _name(self, axes: "Axes", name: str, left: float) -> None:
+        """Aslant if one of all names is wider than its image."""
+        look = {"va": "bottom", "fontsize": 9, "color": GREY, "rotation_mode": "anchor"}
+        if any(CHARACTER * len(n) > self.unit * w for n, w in self.widths.items()):
+            look |= {"rotation": 30, "ha": "left"}
+        else:
+            look["ha"], left = "center", left + self.widths[name] / 2
+        axes.text(left, 1.08, name.replace("_", " "), **look)
 
     def _image(self, axes: "Axes", name: str, value, ends: tuple[float, float]) -> None:
         low, high = self.limits[name]

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 Values = Mapping[str, np.ndarray]
+WIDEST = WIDTH - 1.5  # inches of all columns, beside the titles of lines
 
 
 class Completion(NamedTuple):
@@ -48,7 +49,7 @@ def plot_completions(
 
     Without `draw` modalities are images side by side, `[H, W]` or `[H, W, C]`, grey or of
     colours from 0 to 1, on the scale of the truth; what was given is framed in blue. A
-    missing truth (NaN) is light grey.
+    truth that is missing (NaN) is light grey, and never given.
 
     Args:
         truth: by modality, `[columns, *event]`.
@@ -67,14 +68,17 @@ def plot_completions(
     columns = _columns(truth, generated)
     shown = next(iter(generated.values()))
     if draw is None:
-        strips = Strips({name: truth[name] for name in shown})
+        strips = Strips({name: truth[name] for name in shown}, WIDEST / columns)
         draw, size = strips.draw, size or strips.size
     width, height = size or (1.1, 1.4)
-    width = min(width, (WIDTH - 1.5) / columns)
+    shrink = min(1.0, WIDEST / columns / width)
     figure, grid = plt.subplots(
         1 + len(generated),
         columns,
-        figsize=(width * columns + 1.8, height * (1 + len(generated)) + 0.4),
+        figsize=(
+            shrink * width * columns + 1.5,
+            shrink * height * (1 + len(generated)) + 0.6,
+        ),
         layout="constrained",
         squeeze=False,
     )
@@ -111,10 +115,14 @@ def _columns(truth: Values, generated: Mapping) -> int:
 
 
 def _completion(j: int, subset, values: Values, truth: Values) -> Completion:
-    names = subset or ()
     one = {name: np.asarray(value[j]) for name, value in truth.items()}
+    names = tuple(n for n in subset or () if not _missing(one[n]))
     shown = {n: one[n] if n in names else np.asarray(x[j]) for n, x in values.items()}
-    return Completion(shown, tuple(names), one, subset is None)
+    return Completion(shown, names, one, subset is None)
+
+
+def _missing(value: np.ndarray) -> bool:
+    return value.dtype.kind == "f" and bool(np.isnan(value).all())
 
 
 def _row_title(axes: "Axes", text: str) -> None:

@@ -106,14 +106,14 @@ def _groups(labels, rows: int) -> tuple[list[str], np.ndarray]:
 def _panel(axes: "Axes", values: np.ndarray, groups: np.ndarray) -> None:
     points = values.shape[0] * values.shape[1]
     look = {"s": 8, "alpha": float(np.clip(400 / points, 0.15, 0.5)), "linewidths": 0}
-    for i in np.unique(groups):
+    for i in range(max(groups) + 1):
         chosen = values[:, groups == i].reshape(-1, 2)
         axes.scatter(*chosen.T, color=color(i), marker=marker(i), **look)
 
 
 def _exact(axes: "Axes", exact: Exact, dims: Plane, groups: np.ndarray) -> None:
     for row in range(len(groups)):
-        draw_regions(axes, exact, row, dims, color(groups[row]))
+        draw_regions(axes, exact, row, dims, color(int(groups[row])))
 
 
 def _square(axes: "Axes") -> None:

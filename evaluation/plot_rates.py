@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 Curve = Rates | Sequence[Rates] | Mapping[float, Rates]
 EXPECTED = "from names to `Rates`, sequences of them, or mappings from β to them"
 
+SUM = "equal rate + distortion (less is better)"
 SIZES = (13, 11, 9, 7)  # hollow and nested, so that points in one place are all seen
 OF_LINES = {
     "color": GREY,
@@ -142,7 +143,7 @@ def _equal_sums(axes: "Axes"):
         if ends[1] - ends[0] < 0.15 * (right - left):
             continue
         look = {"color": "0.75", "linewidth": 0.9, "zorder": 0}
-        [drawn] = axes.plot(ends, total - ends, label="equal rate + distortion", **look)
+        [drawn] = axes.plot(ends, total - ends, label=SUM, **look)
         x = max(left + 0.02 * (right - left), total - top + 0.06 * (top - bottom))
         axes.text(x, total - x, f"{total:g}", **OF_LINES)
     axes.set(xlim=(left, right), ylim=(bottom, top))

@@ -1,7 +1,7 @@
 """One style for all pictures: readable, and safe for the colour-blind."""
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import wraps
 from math import ceil
 from typing import TYPE_CHECKING
@@ -62,6 +62,7 @@ def panels(
         sharey=True,
         **{"layout": "constrained"} | settings,
     )
+    figure.get_layout_engine().set(h_pad=0.08)
     for i, axes in enumerate(grid.flat):
         axes.set_visible(i < count)
         if i + columns >= count:
@@ -74,9 +75,9 @@ def panels(
 
 def legend_below(figure: "Figure", handles: Sequence) -> None:
     """One legend for all panels, for which the figure grows."""
-    longest = max(len(handle.get_label()) for handle in handles)
-    columns = int((figure.get_figwidth() - 0.3) / (0.6 + 0.08 * longest))
-    columns = max(1, min(columns, len(handles)))
+    widths = [0.6 + 0.08 * len(handle.get_label()) for handle in handles]
+    room = figure.get_figwidth() - 0.3
+    columns = len(handles) if sum(widths) < room else max(1, int(room / max(widths)))
     lines = ceil(len(handles) / columns)
     figure.set_figheight(figure.get_figheight() + 0.25 * lines)
     figure.legend(handles=handles, loc="outside lower center", ncols=columns)
@@ -115,8 +116,6 @@ def check_mapping(name: str, value: object, of: str) -> None:
         TypeError: no mapping.
         ValueError: nothing in it.
     """
-    from collections.abc import Mapping
-
     if not isinstance(value, Mapping):
         raise TypeError(f"{name}: expected a mapping {of}, got {type(value).__name__}")
     if not value:

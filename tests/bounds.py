@@ -1,6 +1,6 @@
 """Every bound with a model and a guide that it is made for."""
 
-from functools import partial
+from functools import cache, partial
 
 import jax
 import numpy as np
@@ -15,7 +15,16 @@ TRUTH_SCALE = 0.7
 
 
 def method_for(bound, **settings):
-    """Model and guide that a bound is made for, and the bound."""
+    """Model and guide that a bound is made for, and the bound; plain ones are shared."""
+    return plain(bound) if not settings else made(bound, **settings)
+
+
+@cache
+def plain(bound):
+    return made(bound)
+
+
+def made(bound, **settings):
     likelihood = cs.NormalLikelihood(TRUTH_SCALE)
     if bound == "auxiliary_mixture_of_experts":
         return cs.mmvae_plus(LATENT, 2, likelihood, NETWORKS, **settings)
@@ -27,11 +36,22 @@ def method_for(bound, **settings):
 
 
 def started(method, data, rng_key):
+    """Parameters as they start."""
+    return _started(method, data, rng_key)
+
+
+@partial(jax.jit, static_argnames="method")
+def _started(method, data, rng_key):
     svi = SVI(method.model, method.guide, optax.adam(1e-3), method.elbo)
-    return svi.get_params(jax.jit(svi.init)(rng_key, data))
+    return svi.get_params(svi.init(rng_key, data))
 
 
 def rows_of(method, params, data, rng_key, **kwargs):
+    """The bound of each row."""
+    return np.asarray(_rows(method, params, data, rng_key, **kwargs))
+
+
+@partial(jax.jit, static_argnames="method")
+def _rows(method, params, data, rng_key, **kwargs):
     programs = (method.model, method.guide)
-    rows = partial(method.elbo.rows, **kwargs)
-    return np.asarray(jax.jit(lambda k: rows(k, params, *programs, data)[0])(rng_key))
+    return method.elbo.rows(rng_key, params, *programs, data, **kwargs)[0]

@@ -43,9 +43,7 @@ def plot_posterior_check(check: PosteriorCheck, rows: Sequence[int] = ()) -> "Fi
     import matplotlib.pyplot as plt
 
     _check(check, rows)
-    figure = plt.figure(
-        figsize=(10.4, 4.2 + 3.0 * bool(len(rows))), layout="constrained"
-    )
+    figure = plt.figure(figsize=(11, 4.2 + 3.0 * bool(len(rows))), layout="constrained")
     parts = figure.subfigures(1 + bool(len(rows)), 1, squeeze=False)[:, 0]
     errors, distances = parts[0].subplots(1, 2)
     _errors(errors, check)
@@ -99,8 +97,9 @@ def _errors(axes: "Axes", check: PosteriorCheck) -> None:
         ylabel="log scale: guide − NUTS",
     )
     axes.margins(0.12)
-    columns = 1 + (len(check.reference.dimensions) - 1) // 8
-    axes.legend(loc="best", ncols=columns, handletextpad=0.3)
+    columns = 1 + (len(check.reference.dimensions) - 1) // 14
+    beside = {"loc": "upper left", "bbox_to_anchor": (1.0, 1.0), "borderpad": 0}
+    axes.legend(ncols=columns, handletextpad=0.2, **beside)
 
 
 def _distances(axes: "Axes", check: PosteriorCheck) -> None:

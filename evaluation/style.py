@@ -37,7 +37,11 @@ def styled(draw: Callable) -> Callable:
         import matplotlib.pyplot as plt
 
         with plt.rc_context(STYLE):
-            return draw(*args, **kwargs)
+            drawn = draw(*args, **kwargs)
+            interactive = plt.isinteractive()
+        # Set by the backend, which the first figure loads: notebooks show all pictures.
+        plt.rcParams["interactive"] = interactive
+        return drawn
 
     return inside
 

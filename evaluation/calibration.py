@@ -97,17 +97,17 @@ def calibration(
         params: trained parameters of both.
         data: rows whose shapes, covariates and pattern of missingness the simulated
             ones have, over and over; their values are not used.
-        subsets: what to condition on, by names; () is q(z | x_∅).
+        subsets: what to condition on, by names, as far as a row has it; () is q(z | x_∅),
+            and so is a subset that a row has nothing of: it is ranked all the same.
         num_simulations: rows to simulate.
         num_ranks: draws for each, of which 99 make 100 ranks.
         chunk_size: rows at once.
 
     Raises:
-        ValueError: no subset; an unknown name; a global latent, which all rows share.
+        ValueError: no subset, or one twice; an unknown name; a global latent, which all
+            rows share.
     """
     check_positive(num_simulations=num_simulations, num_ranks=num_ranks)
-    if not subsets:
-        raise ValueError("subsets: expected one or more tuples of names, got none")
     sites = inspect(model, guide, params, data)
     if sites.shared:
         raise ValueError(
@@ -118,12 +118,26 @@ def calibration(
     rows = data.bare().take(np.resize(np.arange(data.size), num_simulations))
     simulated, latents = _simulate(key_data, model, params, rows, sites.local)
     ranks, names = {}, ()
-    for i, subset in enumerate(subsets):
+    for i, subset in enumerate(_checked(subsets)):
         key = jax.random.fold_in(key_rank, i)
         fixed = (model, guide, params, simulated, simulated.subset_of(*subset))
         found = _ranks(key, *fixed, latents, num_ranks, chunk_size)
         names, ranks[tuple(subset)] = flattened(found, 1)
     return Calibration(names, ranks, num_ranks)
+
+
+def _checked(subsets: Sequence[Subset]) -> list[Subset]:
+    if isinstance(subsets, str) or not len(subsets):
+        raise ValueError(
+            f"subsets: expected one or more tuples of names, got {subsets or 'none'!r}"
+        )
+    for subset in subsets:
+        if isinstance(subset, str):
+            raise ValueError(f"subsets: expected tuples of names, got {subset!r}")
+    found = [tuple(subset) for subset in subsets]
+    if len(set(found)) < len(found):
+        raise ValueError(f"subsets: expected each once, got {found}")
+    return found
 
 
 @partial(jax.jit, static_argnames=("model", "names"))

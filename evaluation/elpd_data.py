@@ -23,7 +23,7 @@ def elpd(
     own. `elpd_i` and `pareto_k` are `[N]` over "datapoint"; `elpd_i` carries each row's
     Monte Carlo error and effective sample size as coordinates. `se` is that of the sum for
     rows like these, √N times their spread, as ArviZ defines it. There is no effective
-    number of parameters: `p` is NaN.
+    number of parameters: `p` is NaN. Rows that have nothing of what was asked for stay out.
 
     Each log p̂ is biased downwards by about its Monte Carlo error² / 2, and by more where
     k̂ > 0.7: a better guide looks like a better model. ArviZ's stacking fails for rows far
@@ -77,7 +77,7 @@ def checked(
         raise TypeError(
             f"{argument}: expected a LogLikelihood, got {type(log_likelihood).__name__}"
         )
-    columns = np.array([np.asarray(x, float) for x in log_likelihood])
+    columns = log_likelihood.counted()
     if columns.shape[1] < 2:
         raise ValueError(
             f"{argument}: expected two rows or more, whose spread gives the standard "

@@ -1,5 +1,6 @@
 """Predictions of single entries: their densities, and intervals that should cover."""
 
+import math
 from collections.abc import Callable, Mapping
 from functools import partial
 from typing import NamedTuple
@@ -49,10 +50,12 @@ def predictive_log_density(
         chunk_size: rows at once.
 
     Returns:
-        by modality of `truth`, `[N, *event]` (without the last axis for one-hot values),
-        nats, in the units of the unscaled data; NaN where `truth` is.
+        by modality of `truth`, `[N, *event]` (without the axes that a likelihood has a
+        joint law over, as for one-hot values), nats, in the units of the unscaled data;
+        NaN where `truth` is, in any part of such a law.
 
     Raises:
+        TypeError: `truth` is no mapping.
         ValueError: `truth` names other modalities, or has other shapes.
     """
     check_positive(num_samples=num_samples, chunk_size=chunk_size)
@@ -69,6 +72,11 @@ def predictive_log_density(
 
 
 def _checked(truth: Mapping, data: MultimodalData) -> dict[str, Array]:
+    if not isinstance(truth, Mapping):
+        raise TypeError(
+            "truth: expected values by modality, such as {'a': array}, got "
+            f"{type(truth).__name__}"
+        )
     shapes = dict(zip(data.names, data.event_shapes, strict=True))
     for name, value in truth.items():
         expected = (data.size, *shapes[data.names[data.index(name)]])
@@ -83,7 +91,9 @@ def _in_first_units(log_p, data: MultimodalData, name: str) -> np.ndarray:
     scaled = data.standardization
     if scaled is None or name not in scaled.scale:
         return np.asarray(log_p)
-    return np.asarray(log_p - jnp.log(scaled.scale[name]))
+    log_scale = jnp.log(scaled.scale[name])
+    joint = log_scale.ndim - (log_p.ndim - 1)  # axes that the likelihood has a law over
+    return np.asarray(log_p - log_scale.sum(tuple(range(-joint, 0))))
 
 
 @partial(jax.jit, static_argnames=("model", "guide", "num_samples"))
@@ -91,7 +101,8 @@ def _densities(rng_key, model, guide, params, data, subset, truth, num_samples):
     sample = sampler(rng_key, guide, params, data, subset)
     missing = {name: _missing(x) for name, x in truth.items()}
     filled = {
-        n: jnp.where(missing[n], jnp.zeros((), x.dtype), x) for n, x in truth.items()
+        name: jnp.where(missing[name], 0, x).astype(data.values[name].dtype)
+        for name, x in truth.items()
     }
 
     def one(key):
@@ -125,6 +136,9 @@ def _missing(x: Array) -> Bool[Array, "rows ..."]:
 def _like(missing: Array, log_p: Array) -> Array:
     """Without event axes of the likelihood, as in one-hot values."""
     return missing.any(tuple(range(log_p.ndim, missing.ndim)))
+
+
+AT_ONCE = 50_000_000  # numbers drawn, 200 MB
 
 
 class Intervals(NamedTuple):
@@ -186,7 +200,7 @@ def predictive_intervals(
         subset: `[N, M]`, what to condition on; None means all that is present.
         probability: of each interval, between 0 and 1.
         num_samples: draws that quantiles are taken of.
-        chunk_size: rows at once.
+        chunk_size: rows at once at most; fewer where draws would take 200 MB.
 
     Raises:
         ValueError: `probability` is out of range.
@@ -196,11 +210,13 @@ def predictive_intervals(
             f"probability: expected a number between 0 and 1, got {probability!r}"
         )
     check_positive(num_samples=num_samples, chunk_size=chunk_size)
+    inspect(model, guide, params, data)
     subset, levels = check_subset(data, subset), [(1 - probability) / 2]
     levels.append(1 - levels[0])
     parts = []
-    for i, start in enumerate(range(0, data.size, chunk_size)):
-        rows = np.arange(start, min(start + chunk_size, data.size))
+    size = _rows_at_once(data, num_samples, chunk_size)
+    for i, start in enumerate(range(0, data.size, size)):
+        rows = np.minimum(np.arange(start, start + size), data.size - 1)  # one shape
         fixed = (model, guide, params, data.bare().take(rows), subset[rows])
         key = jax.random.fold_in(rng_key, i)
         draws = generate(key, *fixed, num_samples=num_samples, chunk_size=chunk_size)
@@ -208,7 +224,13 @@ def predictive_intervals(
             {n: np.quantile(np.asarray(x), levels, axis=0) for n, x in draws.items()}
         )
     both = {
-        name: np.concatenate([part[name] for part in parts], 1) for name in parts[0]
+        name: np.concatenate([part[name] for part in parts], 1)[:, : data.size]
+        for name in parts[0]
     }
     lower, upper = ({name: x[i] for name, x in both.items()} for i in (0, 1))
     return Intervals(lower, upper, probability)
+
+
+def _rows_at_once(data: MultimodalData, num_samples: int, chunk_size: int) -> int:
+    width = sum(math.prod(shape) for shape in data.event_shapes)
+    return max(1, min(chunk_size, data.size, AT_ONCE // (num_samples * width)))

@@ -1,14 +1,18 @@
 r"""The four figures of the paper's tables, and what they say about mutual information."""
 
+import math
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, NamedTuple
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Key
 
 from consilience.datasets.data import MultimodalData
 from consilience.evaluation.rates import row_rates
+from consilience.inference.chunks import check_subset
+from consilience.inference.contract import require_data
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -80,6 +84,7 @@ def rates(
     Raises:
         ValueError: no row has two modalities: there is nothing to cross.
     """
+    require_data(data)
     present = np.asarray(data.present)
     several = present.sum(-1) > 1
     if not several.any():
@@ -180,9 +185,20 @@ def information_bounds(
         settings: see `row_rates`.
 
     Raises:
-        ValueError: rows differ in what is present or in S; an entropy is not named.
+        ValueError: rows differ in what is present or in S; single entries are missing; an
+            entropy is not named.
     """
-    subset = data.subset(subset)
+    require_data(data)
+    subset = check_subset(data, subset)
+    for name in data.names:
+        holes = int(jnp.sum(data.present[:, data.index(name)])) * math.prod(
+            data.event_shapes[data.index(name)]
+        ) - int(data.observed(name).sum())
+        if holes:
+            raise ValueError(
+                f"data: modality {name!r}: expected all entries, whose entropy is given, "
+                f"got {holes} missing ones"
+            )
     for what, rows in (("data", data.present), ("subset", subset)):
         if not bool((rows == rows[0]).all()):
             raise ValueError(f"{what}: expected the same modalities in every row")

@@ -44,7 +44,7 @@ class Estimated(NamedTuple):
     Attributes:
         value: the estimates.
         standard_error: of Monte Carlo sampling, of the same shapes; zero where there is a
-            closed form, and with a single draw.
+            closed form, nan with a single draw.
     """
 
     value: RowRates
@@ -131,8 +131,9 @@ def _rows(rng_key, params, data, subset, estimator, model, guide, sites, num_sam
     empty = jax.eval_shape(one, keys[0])
     zero = jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), empty)
     (_, mean, square), _ = jax.lax.scan(step, (0.0, zero, zero), keys)
-    scale = num_samples * max(num_samples - 1, 1)
-    return mean, jax.tree.map(lambda s: jnp.sqrt(s / scale), square)
+    scale = num_samples * (num_samples - 1)
+    error = (lambda s: jnp.sqrt(s / scale)) if scale else (lambda s: s + jnp.nan)
+    return mean, jax.tree.map(error, square)
 
 
 def _of_draw(found, data) -> RowRates:

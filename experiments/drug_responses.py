@@ -12,6 +12,7 @@ import json
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -27,14 +28,60 @@ import consilience.models as models
 from consilience.datasets import MultimodalData
 from consilience.evaluation import predictive_intervals, predictive_log_density
 from consilience.experiments.options import whole_number
-from consilience.inference import MaskedELBO, fit
+from consilience.inference import (
+    AnnealingSchedule,
+    MaskedELBO,
+    annealed_log_likelihood,
+    fit,
+)
 
 LATENT, WIDTH, BATCH, PROBABILITY = 10, 64, 64, 0.9
-Scores = tuple[np.ndarray, np.ndarray]  # log-density, and whether the interval covers
+JOINTLY = "whole rows, jointly"
 
 
-def hide(seed: int, drugs: np.ndarray) -> tuple[np.ndarray, dict[str, np.ndarray]]:
-    """The responses with NaN in what is held out; masks of the two kinds of that."""
+class Scores(NamedTuple):
+    """Of the responses.
+
+    Attributes:
+        log_p: log-density of each by itself.
+        covers: whether its interval does.
+        joint: log-density of all responses of each patient who has them all hidden.
+    """
+
+    log_p: np.ndarray
+    covers: np.ndarray
+    joint: np.ndarray
+
+
+class Task(NamedTuple):
+    """One split.
+
+    Attributes:
+        drugs: all responses.
+        left: with NaN in what is held out.
+        genomics: lesions.
+        kinds: masks of what is held out.
+    """
+
+    drugs: np.ndarray
+    left: np.ndarray
+    genomics: np.ndarray
+    kinds: dict[str, np.ndarray]
+
+    @property
+    def rows(self) -> np.ndarray:
+        """Patients whose responses are all hidden."""
+        return np.flatnonzero(self.kinds["whole rows"].any(-1))
+
+    def data(self, drugs: np.ndarray, *names: str) -> MultimodalData:
+        """These responses with the lesions, or only what is named."""
+        views = {"drugs": drugs, "genomics": self.genomics}
+        views = {name: views[name] for name in names or views}
+        return MultimodalData.from_arrays(views, allow_empty_rows=True)
+
+
+def hide(seed: int, drugs: np.ndarray, genomics: np.ndarray) -> tuple:
+    """Responses with NaN in what is held out, lesions, masks of the two kinds of that."""
     generator = np.random.default_rng(seed)
     entries = generator.random(drugs.shape) < 0.1
     rows = np.zeros(drugs.shape, bool)
@@ -45,46 +92,51 @@ def hide(seed: int, drugs: np.ndarray) -> tuple[np.ndarray, dict[str, np.ndarray
         "single entries": entries & ~rows & measured,
         "whole rows": rows & measured,
     }
-    return left, kinds
+    return left, genomics, kinds
 
 
-def gaussian(left: np.ndarray, drugs: np.ndarray) -> Scores:
+def gaussian(task: Task) -> Scores:
     """Mean and standard deviation of each column."""
-    return of_normal(np.nanmean(left, 0), np.nanstd(left, 0, ddof=1), drugs)
+    left = task.left
+    return of_law(stats.norm(np.nanmean(left, 0), np.nanstd(left, 0, ddof=1)), task)
 
 
-def student_t(left: np.ndarray, drugs: np.ndarray) -> Scores:
+def student_t(task: Task) -> Scores:
     """Student's t fitted to each column: what heavy tails alone are worth."""
-    fits = [stats.t.fit(column[~np.isnan(column)]) for column in left.T]
-    law = stats.t(*np.array(fits).T)
+    fits = [stats.t.fit(column[~np.isnan(column)]) for column in task.left.T]
+    return of_law(stats.t(*np.array(fits).T), task)
+
+
+def of_law(law, task: Task) -> Scores:
+    """Scores where responses are independent of one another."""
     lower, upper = law.interval(PROBABILITY)
-    return law.logpdf(drugs), (lower <= drugs) & (drugs <= upper)
+    log_p = law.logpdf(task.drugs)
+    covers = (lower <= task.drugs) & (task.drugs <= upper)
+    return Scores(log_p, covers, log_p[task.rows].sum(-1))
 
 
-def of_normal(mean, scale, drugs) -> Scores:
-    """Scores of a Normal prediction."""
-    law = stats.norm(mean, scale)
-    lower, upper = law.interval(PROBABILITY)
-    return law.logpdf(drugs), (lower <= drugs) & (drugs <= upper)
-
-
-def probabilistic_pca(views: dict, drugs: np.ndarray, latent_dim: int) -> Scores:
-    """Maximum likelihood by EM; the exact predictive law of each entry."""
-    data = MultimodalData.from_arrays(views, allow_empty_rows=True).standardize()
+def probabilistic_pca(task: Task, latent_dim: int, *names: str) -> Scores:
+    """Maximum likelihood by EM; the exact predictive law of each entry, and of all."""
+    data = task.data(task.left, *names).standardize()
     truth = models.maximum_likelihood(data, latent_dim)
     q = truth.posterior(data, data.present)
     W, scaled = truth.loadings["drugs"], data.standardization
     mean = q.loc @ W.T + truth.biases["drugs"]
     spread = jnp.einsum("pd,nde,pe->np", W, q.covariance_matrix, W) + truth.scale**2
     loc, scale = (np.asarray(x["drugs"]) for x in (scaled.loc, scaled.scale))
-    mean, deviation = np.asarray(mean), np.sqrt(np.asarray(spread))
-    return of_normal(mean * scale + loc, deviation * scale, drugs)
+    mean, deviation = (
+        np.asarray(mean) * scale + loc,
+        np.sqrt(np.asarray(spread)) * scale,
+    )
+    full = task.data(task.drugs, *names).standardize(like=data).take(task.rows)
+    given = full.present & (np.array(full.names) != "drugs")
+    joint = truth.log_likelihood(full) - truth.log_likelihood(full, given)
+    return of_law(stats.norm(mean, deviation), task)._replace(joint=np.asarray(joint))
 
 
-def ours(seed: int, views: dict, drugs: np.ndarray, epochs: int) -> Scores:
+def ours(seed: int, task: Task, epochs: int) -> Scores:
     """Student-t responses and Bernoulli lesions of one latent cause, linear decoders."""
-    data = MultimodalData.from_arrays(views, allow_empty_rows=True)
-    data = data.standardize(["drugs"])
+    data = task.data(task.left).standardize(["drugs"])
     likelihoods = {
         "drugs": models.StudentTLikelihood(4.0, 1.0, 0.02),
         "genomics": models.BernoulliLikelihood(),
@@ -101,14 +153,26 @@ def ours(seed: int, views: dict, drugs: np.ndarray, epochs: int) -> Scores:
     steps = epochs * -(-data.size // BATCH)
     adam = optax.adam(optax.cosine_decay_schedule(3e-3, steps))
     svi = SVI(model, guide, adam, MaskedELBO())
-    keys = jax.random.split(jax.random.key(seed), 3)
+    keys = jax.random.split(jax.random.key(seed), 4)
     sizes = {"num_epochs": epochs, "batch_size": BATCH, "progress": False}
     params = fit(keys[0], svi, data, **sizes).params
     programs = (model, guide, params, data)
-    log_p = predictive_log_density(keys[1], *programs, {"drugs": drugs})["drugs"]
+    truth = {"drugs": task.drugs}
+    log_p = predictive_log_density(keys[1], *programs, truth)["drugs"]
     found = predictive_intervals(keys[2], *programs, probability=PROBABILITY)
     lower, upper = found.lower["drugs"], found.upper["drugs"]
-    return log_p, (lower <= drugs) & (drugs <= upper)
+    full = task.data(task.drugs).standardize(like=data).conform(data).take(task.rows)
+    joint = jointly(keys[3], model, guide, params, full)
+    return Scores(log_p, (lower <= task.drugs) & (task.drugs <= upper), joint)
+
+
+def jointly(rng_key, model, guide, params, full: MultimodalData) -> np.ndarray:
+    """log p(drugs | genomics) by annealing; plain importance sampling has k̂ > 0.7 here."""
+    key_all, key_given = jax.random.split(rng_key)
+    run = partial(annealed_log_likelihood, schedule=AnnealingSchedule(16, 100, 5))
+    all_of_it = run(key_all, model, guide, params, full).value
+    given = run(key_given, model, guide, params, full, full.subset_of("genomics")).value
+    return np.asarray(all_of_it - given)
 
 
 def measure(path: Path, seeds: int, epochs: int, dims: list[int]) -> Iterator[dict]:
@@ -116,24 +180,32 @@ def measure(path: Path, seeds: int, epochs: int, dims: list[int]) -> Iterator[di
     with np.load(path, allow_pickle=False) as file:
         drugs, genomics = (file[f"x_{name}"] for name in ("drugs", "genomics"))
     for seed in range(1, seeds + 1):
-        left, kinds = hide(seed, drugs)
-        both = {"drugs": left, "genomics": genomics}
+        task = Task(drugs, *hide(seed, drugs, genomics))
         methods = {
-            "ours": lambda s=seed, v=both: ours(s, v, drugs, epochs),
-            "Gaussian per column": lambda x=left: gaussian(x, drugs),
-            "Student-t per column": lambda x=left: student_t(x, drugs),
+            "ours": partial(ours, seed, task, epochs),
+            "Gaussian per column": partial(gaussian, task),
+            "Student-t per column": partial(student_t, task),
         }
         for dim in dims:
-            for name, views in (("drugs", {"drugs": left}), ("both", both)):
-                methods[f"PCA {name}, {dim} dimensions"] = lambda v=views, d=dim: (
-                    probabilistic_pca(v, drugs, d)
-                )
+            for name, views in (("drugs", ("drugs",)), ("both", ())):
+                run = partial(probabilistic_pca, task, dim, *views)
+                methods[f"PCA {name}, {dim} dimensions"] = run
         for method, score in methods.items():
-            log_p, covers = score()
-            for kind, mask in kinds.items():
-                run = {"split": seed, "held out": kind, "method": method}
-                figures = {"log_p": log_p[mask].mean(), "coverage": covers[mask].mean()}
-                yield run | {name: float(x) for name, x in figures.items()}
+            for kind, figures in summary(score(), task).items():
+                yield {"split": seed, "held out": kind, "method": method, **figures}
+
+
+def summary(scores: Scores, task: Task) -> dict[str, dict[str, float]]:
+    """Means by kind, a response."""
+    found = {
+        kind: {
+            "log_p": float(scores.log_p[mask].mean()),
+            "coverage": float(scores.covers[mask].mean()),
+        }
+        for kind, mask in task.kinds.items()
+    }
+    joint = scores.joint.sum() / task.kinds["whole rows"].sum()
+    return found | {JOINTLY: {"log_p": float(joint)}}
 
 
 def tables(records: list[dict]) -> Iterator[Table]:
@@ -145,7 +217,11 @@ def tables(records: list[dict]) -> Iterator[Table]:
             shown.add_column(column)
         of = {
             method: np.array(
-                [(r["log_p"], r["coverage"]) for r in rows if r["method"] == method]
+                [
+                    (r["log_p"], r.get("coverage", np.nan))
+                    for r in rows
+                    if r["method"] == method
+                ]
             )
             for method in dict.fromkeys(r["method"] for r in rows)
         }

@@ -17,7 +17,7 @@ from consilience.inference import programs
 from consilience.inference.chunks import over_rows
 from consilience.inference.contract import inspect
 from consilience.inference.draws import log_joint, sampler
-from consilience.inference.likelihood import LogLikelihood, of_weights
+from consilience.inference.likelihood import LogLikelihood, of_rows, of_weights
 from consilience.nn.sizes import check_positive
 
 ACCEPTANCE = 0.65
@@ -82,8 +82,7 @@ def annealed_log_likelihood(
         return _rows(key, model, guide, params, rows, members, schedule)
 
     found = over_rows(work, rng_key, data, subset, chunk_size)
-    jacobian = data.log_jacobian(None if subset is None else data.subset(subset))
-    return found._replace(value=found.value + jacobian)
+    return of_rows(found, data, subset)
 
 
 def _check_latents(guide, params, data, sites: programs.Sites) -> None:
@@ -115,8 +114,8 @@ def _supports(guide, params, data, sites) -> dict:
 
 @partial(jax.jit, static_argnames=("model", "guide", "schedule"))
 def _rows(rng_key, model, guide, params, data, subset, schedule) -> LogLikelihood:
-    key_pilot, key_run = jax.random.split(rng_key)
-    path = _Path.make(rng_key, model, guide, params, data, subset)
+    key_path, key_pilot, key_run = jax.random.split(rng_key, 3)
+    path = _Path.make(key_path, model, guide, params, data, subset)
     temperatures = jnp.array(schedule.temperatures())
     start = jnp.full(data.size, 0.5)
     few = jax.random.split(key_pilot, max(8, schedule.num_chains // 8))

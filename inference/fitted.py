@@ -1,6 +1,7 @@
 """What `fit` returns: model, guide and parameters, with the functions that use them."""
 
 import dataclasses
+import inspect
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -76,12 +77,15 @@ class Fitted:
         """Any function of this fit: `function(rng_key, model, guide, params, data, ...)`.
 
         As in `fitted.evaluate(cs.check_posterior, rng_key, test.take(rows), subset)`, or
-        with `cs.rates`, `cs.calibration`, `cs.conditional_log_likelihood`, your own.
+        with `cs.rates`, `cs.calibration`, `cs.conditional_log_likelihood`, your own. Of
+        `model`, `guide` and `params` it gets those that it has as parameters.
 
         Raises:
             ValueError: `data` does not conform to the training data.
         """
-        programs = (self.model, self.guide, self.params)
+        takes = inspect.signature(function).parameters
+        ours = {"model": self.model, "guide": self.guide, "params": self.params}
+        programs = [ours[name] for name in takes if name in ours]
         return function(rng_key, *programs, self._conform(data), *more, **settings)
 
     def log_likelihood(
@@ -94,14 +98,7 @@ class Fitted:
         self, rng_key: Key[Array, ""], data: MultimodalData, subset=None, **settings
     ) -> dict[str, Array]:
         """See `consilience.inference.posterior`."""
-        return posterior(
-            rng_key,
-            self.guide,
-            self.params,
-            self._conform(data),
-            subset,
-            **settings,
-        )
+        return self.evaluate(posterior, rng_key, data, subset, **settings)
 
     def generate(
         self, rng_key: Key[Array, ""], data: MultimodalData, subset=None, **settings
@@ -113,9 +110,7 @@ class Fitted:
         self, rng_key: Key[Array, ""], data: MultimodalData, **settings
     ) -> dict[str, Array]:
         """See `consilience.inference.generate_from_prior`."""
-        return generate_from_prior(
-            rng_key, self.model, self.params, self._conform(data), **settings
-        )
+        return self.evaluate(generate_from_prior, rng_key, data, **settings)
 
     def to_datatree(
         self,

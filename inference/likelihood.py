@@ -8,12 +8,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
-from jax.nn import logsumexp
 from jaxtyping import Array, Bool, Float, Key
 
 from consilience.datasets.data import MultimodalData
 from consilience.inference.chunks import check_subset, over_rows
-from consilience.inference.contract import inspect
+from consilience.inference.contract import inspect, require_data
 from consilience.inference.draws import weigher
 from consilience.inference.pareto import pareto_k, tail_size
 from consilience.inference.reliability import Reliability, reliability
@@ -29,16 +28,27 @@ class LogLikelihood(NamedTuple):
         standard_error: of `value`, by the delta method.
         effective_sample_size: (Σ w)² / Σ w², between 1 and K.
         pareto_k: k̂ of the weights' tail; above 0.7 `value` is not to be trusted.
+        counts: rows that have any of what was asked for; the others' value is 0. None: all.
     """
 
     value: Float[Array, " rows"]
     standard_error: Float[Array, " rows"]
     effective_sample_size: Float[Array, " rows"]
     pareto_k: Float[Array, " rows"]
+    counts: Bool[Array, " rows"] | None = None
+
+    def counted(self) -> Float[np.ndarray, "figures rows"]:
+        """The four figures of the rows that count, as doubles."""
+        columns = np.array([np.asarray(x, float) for x in self[:4]])
+        return columns if self.counts is None else columns[:, np.asarray(self.counts)]
 
     def summary(self) -> Reliability:
-        """The mean over rows with its errors; warns where k̂ is large in many rows."""
-        return reliability(*self)
+        """The mean over rows that count; warns where k̂ is large in many of them.
+
+        Raises:
+            ValueError: no row counts.
+        """
+        return reliability(*self.counted(), of=len(self.value))
 
 
 def log_likelihood(
@@ -81,8 +91,14 @@ def log_likelihood(
         return _rows(key, model, guide, params, rows, members, sizes)
 
     result = over_rows(work, rng_key, data, subset, chunk_size)
-    jacobian = data.log_jacobian(None if subset is None else data.subset(subset))
-    return result._replace(value=result.value + jacobian)
+    return of_rows(result, data, subset)
+
+
+def of_rows(found: LogLikelihood, data: MultimodalData, subset) -> LogLikelihood:
+    """In the units of the unscaled data, and which rows have any of the subset."""
+    subset = data.subset(subset)
+    value = found.value + data.log_jacobian(subset)
+    return found._replace(value=value, counts=subset.any(-1))
 
 
 def conditional_log_likelihood(
@@ -114,6 +130,7 @@ def conditional_log_likelihood(
     Raises:
         ValueError: T and S overlap in a row; a subset has another shape than `present`.
     """
+    require_data(data)
     target, given = check_subset(data, target), check_subset(data, given)
     both = np.asarray(target & given)
     if both.any():
@@ -131,17 +148,21 @@ def conditional_log_likelihood(
         jnp.where(counts, jnp.hypot(joint.standard_error, known.standard_error), 0.0),
         jnp.minimum(joint.effective_sample_size, known.effective_sample_size),
         jnp.where(counts, jnp.maximum(joint.pareto_k, known.pareto_k), -jnp.inf),
+        counts,
     )
 
 
 class _Running(NamedTuple):
     """What is kept of all weights so far.
 
-    Sorting is dear: weights wait until there are as many of them as are kept.
+    Sums are relative to the largest weight: at log p = −40 000 a sum of logarithms would
+    have steps of 0.004 in single precision, and stop growing. Sorting is dear: weights wait
+    until there are as many of them as are kept.
     """
 
-    log_sum: Float[Array, " rows"]  # log Σ w
-    log_square: Float[Array, " rows"]  # log Σ w²
+    top: Float[Array, " rows"]  # max log w
+    total: Float[Array, " rows"]  # Σ w / max w
+    square: Float[Array, " rows"]  # Σ (w / max w)²
     largest: Float[Array, "tail rows"]  # of log w, but for those that wait
     waiting: Float[Array, "blocks samples rows"]
 
@@ -149,16 +170,19 @@ class _Running(NamedTuple):
     def empty(num_samples: int, block: int, rows: int) -> "_Running":
         keep = min(tail_size(num_samples) + 1, num_samples)
         wait = (max(1, keep // block), block)
-        nothing = partial(jnp.full, fill_value=-jnp.inf)
+        zero, nothing = jnp.zeros(rows), partial(jnp.full, fill_value=-jnp.inf)
         return _Running(
-            *(nothing(s) for s in (rows, rows, (keep, rows), (*wait, rows)))
+            nothing(rows), zero, zero, nothing((keep, rows)), nothing((*wait, rows))
         )
 
     def add(self, log_w: Float[Array, "samples rows"]) -> "_Running":
         """Count a block in the sums."""
-        log_sum = jnp.logaddexp(self.log_sum, logsumexp(log_w, 0))
-        log_square = jnp.logaddexp(self.log_square, logsumexp(2 * log_w, 0))
-        return self._replace(log_sum=log_sum, log_square=log_square)
+        top = jnp.maximum(self.top, log_w.max(0))
+        base = jnp.where(jnp.isneginf(top), 0.0, top)  # nothing but weights of zero
+        w, scale = jnp.exp(log_w - base), jnp.exp(self.top - base)
+        total = self.total * scale + w.sum(0)
+        square = self.square * scale**2 + (w**2).sum(0)
+        return self._replace(top=top, total=total, square=square)
 
     def sorted(self, *more: Float[Array, "samples rows"]) -> "_Running":
         """Nothing waits any longer."""
@@ -202,10 +226,10 @@ def of_weights(log_w: Float[Array, "samples rows"]) -> LogLikelihood:
 
 
 def _summary(running: _Running, num_samples: int) -> LogLikelihood:
-    effective = jnp.exp(2 * running.log_sum - running.log_square)
+    effective = running.total**2 / running.square
     effective = jnp.clip(effective, 1.0, num_samples)  # beyond: rounding
     return LogLikelihood(
-        value=running.log_sum - jnp.log(num_samples),
+        value=running.top + jnp.log(running.total / num_samples),
         standard_error=jnp.sqrt(jnp.maximum(1 / effective - 1 / num_samples, 0.0)),
         effective_sample_size=effective,
         pareto_k=pareto_k(running.largest, num_samples),

@@ -19,7 +19,8 @@ class Reliability(NamedTuple):
         monte_carlo_error: of `mean` for these very rows: that of importance sampling.
         smallest_sample_size: the least effective sample size of a row.
         unreliable: share of rows with k̂ > 0.7, or without any k̂.
-        rows: N.
+        rows: how many count.
+        left_out: rows that have nothing of what was asked for.
     """
 
     mean: float
@@ -28,6 +29,7 @@ class Reliability(NamedTuple):
     smallest_sample_size: float
     unreliable: float
     rows: int
+    left_out: int = 0
 
 
 def reliability(
@@ -35,14 +37,29 @@ def reliability(
     standard_error: ArrayLike,
     effective_sample_size: ArrayLike,
     pareto_k: ArrayLike,
+    of: int | None = None,
 ) -> Reliability:
-    """Summarise rows, `[N]` each; warn where more than 5 % of them are unreliable.
+    """Summarise the rows that count; warn where more than 5 % of them are unreliable.
+
+    Args:
+        value: of each row that counts; the other figures likewise.
+        standard_error: of importance sampling.
+        effective_sample_size: of each row.
+        pareto_k: of each row.
+        of: number of all rows, if some do not count.
+
+    Raises:
+        ValueError: no row counts.
 
     Warns:
         UserWarning: with what usually helps.
     """
     value, error = np.asarray(value, float), np.asarray(standard_error, float)
     k = np.asarray(pareto_k, float)
+    if not len(value):
+        raise ValueError(
+            "log_likelihood: expected rows that have any of what was asked for, got none"
+        )
     unreliable = float(np.mean(~(k <= RELIABLE)))
     if unreliable > TOLERATED:
         warnings.warn(_advice(k), stacklevel=3)
@@ -55,6 +72,7 @@ def reliability(
         smallest_sample_size=float(np.min(effective_sample_size)),
         unreliable=unreliable,
         rows=rows,
+        left_out=(rows if of is None else of) - rows,
     )
 
 

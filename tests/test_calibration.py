@@ -91,11 +91,16 @@ def test_ranks_count_draws_below(truth, rng_key):
     assert one.p_values().shape == (1, 3)
 
 
-def test_what_cannot_be_is_refused(truth, rng_key):
+def test_what_cannot_be_is_refused(truth, rng_key, monkeypatch):
+    monkeypatch.setattr("jaxtyping.config.jaxtyping_disable", True)
     data, _ = truth.simulate(rng_key, 3)
     run = partial(cs.calibration, rng_key, truth, exact_guide(truth), {}, data)
     with pytest.raises(ValueError, match="subsets: expected one or more tuples"):
         run([])
+    with pytest.raises(ValueError, match="subsets: expected tuples of names, got 'ab'"):
+        run(["ab"])
+    with pytest.raises(ValueError, match="subsets: expected each once"):
+        run([NAMES, NAMES])
     with pytest.raises(ValueError, match="one of the modalities a, b, c, got 'x'"):
         run([("x",)])
     with pytest.raises(ValueError, match="num_ranks: expected a positive"):

@@ -66,7 +66,9 @@ def test_errors_are_those_that_were_made(shift, factor, truth, rows, rng_key):
         assert np.abs(scores).max() <= 4.5
         assert 0.6 <= scores.std() <= 1.4
     for distance in (found.energy, found.sliced_wasserstein):
-        assert (distance.value.min() > 3 * distance.floor.max()) == (shift > 0)
+        above = distance.value > distance.floor
+        # exact: one in twenty of 24 rows, at most 6 with probability 0.9999
+        assert above.all() if shift else above.sum() <= 6
     table = found.to_pandas()
     assert list(table.index) == ["z[0]", "z[1]"]
 

@@ -1,5 +1,7 @@
 """A fit knows the data it was made for."""
 
+import warnings
+
 import jax
 import numpy as np
 import optax
@@ -44,13 +46,22 @@ def test_any_function_may_be_evaluated_of_a_fit():
         cs.row_rates, key, data, subset, num_samples=2, chunk_size=7
     )
     assert np.isfinite(found.value.rate).all()
-    whole = fitted.evaluate(lambda *a, **kw: (a, kw), key, data, 3, x=5)
-    assert whole[0][:4] == (key, fitted.model, fitted.guide, whole[0][3])
-    assert (whole[0][4].entries["a"].all(), whole[0][5:], whole[1]) == (
-        True,
-        (3,),
-        {"x": 5},
+    whole = fitted.evaluate(
+        lambda key, model, params, data, more, x: (model, params, data, more, x),
+        key,
+        data,
+        3,
+        x=5,
     )
+    assert whole[0] is fitted.model
+    assert whole[1].keys() == fitted.params.keys()
+    assert bool(whole[2].entries["a"].all())
+    assert whole[3:] == (3, 5)
+    rows = cs.Chains(2, 5, 5)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # ten steps are no reference
+        found = fitted.evaluate(cs.reference_posterior, key, data, chains=rows)
+    assert found.draws.shape == (7, 2, 5, 2)
 
 
 @pytest.mark.parametrize(

@@ -1,10 +1,16 @@
 """Predictive densities and intervals of single entries."""
 
+import dataclasses
+from functools import partial
+
 import jax
 import jax.numpy as jnp
 import numpy as np
+import numpyro.distributions as dist
+import optax
 import pytest
 from examples import exact_guide, incomplete, linear_gaussian
+from numpyro.infer import SVI
 from scipy import stats
 
 import consilience as cs
@@ -62,8 +68,6 @@ def test_units_chunks_and_entries_nobody_asks_for(truth, rows, rng_key):
     np.testing.assert_array_equal(np.isnan(found["c"]), np.isnan(x["c"]))
     scale = np.asarray(scaled.standardization.scale["c"])
     loc = np.asarray(scaled.standardization.loc["c"])
-    import dataclasses
-
     plain = dataclasses.replace(scaled, standardization=None)
     other = cs.predictive_log_density(
         rng_key,
@@ -118,9 +122,6 @@ def test_one_hot_values_have_a_density_a_position(rng_key):
     data = cs.MultimodalData.from_arrays({"text": text})
     model = cs.multimodal_model(cs.standard_normal(2), cs.OneHotLikelihood())
     guide = cs.amortized_guide(2)
-    import optax
-    from numpyro.infer import SVI
-
     svi = SVI(model, guide, optax.adam(1e-3), cs.MaskedELBO())
     params = svi.get_params(svi.init(rng_key, data))
     found = cs.predictive_log_density(
@@ -128,3 +129,44 @@ def test_one_hot_values_have_a_density_a_position(rng_key):
     )
     assert found["text"].shape == (3, 2)
     assert np.all(found["text"] < 0)
+
+
+def test_a_joint_law_of_all_entries_keeps_its_jacobian(rng_key):
+    """As many rows as columns: a density a row, less the sum of the log scales."""
+    values = np.random.default_rng(0).normal(size=(3, 3)) * [1.0, 5.0, 0.2]
+    data = cs.MultimodalData.from_arrays({"a": values}).standardize()
+
+    def likelihood(eta, covariates):
+        return dist.MultivariateNormal(eta, jnp.eye(3))
+
+    model = cs.multimodal_model(cs.standard_normal(2), likelihood)
+    guide = cs.amortized_guide(2)
+    svi = SVI(model, guide, optax.adam(1e-3), cs.MaskedELBO())
+    params = svi.get_params(svi.init(rng_key, data))
+    run = partial(cs.predictive_log_density, rng_key, model, guide, params)
+    found = run(data, {"a": values}, num_samples=20)["a"]
+    scaled = {"a": np.asarray(data.values["a"])}
+    plain = run(
+        dataclasses.replace(data, standardization=None), scaled, num_samples=20
+    )["a"]
+    jacobian = np.log(values.std(0)).sum()
+    np.testing.assert_allclose(found, plain - jacobian, rtol=1e-4)
+
+
+def test_categories_may_be_left_out_and_arrays_are_refused(rng_key, monkeypatch):
+    monkeypatch.setattr("jaxtyping.config.jaxtyping_disable", True)
+    word = np.array([[0, 2], [1, 1], [2, 0]])
+    data = cs.MultimodalData.from_arrays({"word": word})
+    model = cs.multimodal_model(cs.standard_normal(2), cs.CategoricalLikelihood(3))
+    guide = cs.amortized_guide(2, partial(cs.MLPEncoder, num_classes=3, masked=False))
+    svi = SVI(model, guide, optax.adam(1e-3), cs.MaskedELBO())
+    params = svi.get_params(svi.init(rng_key, data))
+    run = partial(cs.predictive_log_density, rng_key, model, guide, params, data)
+    asked = np.where(word == 1, np.nan, word)
+    found = run({"word": asked}, num_samples=5)["word"]
+    np.testing.assert_array_equal(np.isnan(found), word == 1)
+    np.testing.assert_allclose(
+        found[word != 1], run({"word": word}, num_samples=5)["word"][word != 1]
+    )
+    with pytest.raises(TypeError, match="truth: expected values by modality"):
+        run(word)

@@ -4,7 +4,7 @@ PYTHON ?= $(shell for p in python3 python3.12 python3.13 python3.14; do \
 BIN := .venv/bin
 FILES := src models guides inference evaluation datasets experiments nn notebooks tests benchmarks
 
-.PHONY: help demo test lint format bench notebooks clean
+.PHONY: help demo test testall lint format bench notebooks clean
 
 help:  ## list the targets
 	@grep -E '^[a-z]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 12
@@ -19,7 +19,10 @@ help:  ## list the targets
 demo: .venv/ready  ## train on digits, print likelihoods, draw pictures into ./demo
 	$(BIN)/consilience demo --overwrite
 
-test: .venv/ready  ## run every test, the slow ones too
+test: .venv/ready  ## run the tests, the slow ones too
+	$(BIN)/python -m pytest --numprocesses 2 --dist worksteal -m "not long"
+
+testall: .venv/ready  ## run every test, the longest trainings too
 	$(BIN)/python -m pytest --numprocesses 2 --dist worksteal
 
 lint: .venv/ready  ## check style and format

@@ -235,6 +235,8 @@ def tables(records: list[dict]) -> Iterator[Table]:
 
 
 def _with_error(values: np.ndarray) -> str:
+    if np.isnan(values).all():
+        return "–"
     return f"{values.mean():.3f} ± {values.std(ddof=1) / len(values) ** 0.5:.3f}"
 
 

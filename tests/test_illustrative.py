@@ -122,6 +122,7 @@ def test_sum_pooling_reaches_the_optimum():
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_a_product_of_experts_done_right_reaches_its_optimum():
     """The paper's own row has a gap of 1.29, for its code weights means by variance.
 
@@ -134,6 +135,7 @@ def test_a_product_of_experts_done_right_reaches_its_optimum():
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_a_corrected_product_of_experts_does_no_worse():
     correction = partial(cs.SumPooling, width=64, hidden=(64,))
     aggregation = partial(cs.CorrectedProductOfExperts, correction=correction)

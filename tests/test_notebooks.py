@@ -14,6 +14,7 @@ NOTEBOOKS = sorted((Path(__file__).parents[1] / "notebooks").glob("*.py"))
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
 def test_the_notebook_runs(path, monkeypatch):
     monkeypatch.setenv("CONSILIENCE_FAST", "1")
+    monkeypatch.setenv("JAX_DISABLE_MOST_OPTIMIZATIONS", "1")  # compiles twice as fast
     monkeypatch.setenv("MPLBACKEND", "agg")
     monkeypatch.setenv("PYTHONWARNINGS", "error::UserWarning,error::RuntimeWarning")
     notebook = jupytext.read(path)

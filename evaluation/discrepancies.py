@@ -44,14 +44,15 @@ def prior_hole(
 ) -> Discrepancy:
     """Aggregated posterior 1/N Σ_n q(z | x_n) against the prior (Proposition 1).
 
-    Where they differ, draws of the prior decode to what no data look like. One draw a row.
+    Where they differ, draws of the prior decode to what no data look like. One draw a row,
+    of the first latent site: private latents are not looked at.
 
     Args:
         rng_key: random key.
         model: p(x, z).
         guide: q(z | x_S).
         params: trained parameters of both.
-        data: N rows, of which memory takes (2 N)² numbers.
+        data: N rows, a few thousand at most: memory takes (2 N)² numbers.
         subset: `[N, M]`, what to condition on; None means all that is present.
         num_swaps: random swaps, of which 199 make p-values as small as 1/200.
     """
@@ -77,7 +78,7 @@ def inconsistency(
 
     Exact posteriors of a true model are one law over the data: E p(z | x_O) = p(z | x_S)
     for those x_S. On z alone the comparison would be necessary only; h_S are the guide's
-    features of S.
+    features of S. Of the first latent site; rows that have nothing of S count as x_∅.
 
     Args:
         rng_key: random key.

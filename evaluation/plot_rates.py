@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 Curve = Rates | Sequence[Rates] | Mapping[float, Rates]
 EXPECTED = "from names to `Rates`, sequences of them, or mappings from β to them"
 
-SUM = "equal rate + distortion (less is better)"
+SUM = "equal rate + distortion"
 SIZES = (13, 11, 9, 7)  # hollow and nested, so that points in one place are all seen
 OF_LINES = {
     "color": GREY,

@@ -134,6 +134,7 @@ def fitted_calibration(rng_key, aggregation, steps=3000):
     return cs.calibration(rng_key, truth, guide, params, data.take(slice(5)), ALL)
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_a_fitted_guide_passes_where_its_family_holds_the_posterior(rng_key):
     """SumPooling for every subset; a mixture of experts cannot."""

@@ -12,6 +12,7 @@ def test_a_step_costs_what_hand_written_code_costs():
     assert ours <= 1.05 * theirs
 
 
+@pytest.mark.long
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["mopoe", "mmvae", "mmvae_plus"])
 def test_published_methods_cost_what_hand_written_code_costs(name):

@@ -361,6 +361,7 @@ def test_likelihood_estimates_agree_with_the_closed_form(rng_key):
     np.testing.assert_allclose(estimate.value, exact, atol=2e-4)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", MAKES)
 def test_training_raises_the_bound_and_everything_downstream_runs(data, name):
     svi = SVI(small_model(), small_guide(name), optax.adam(1e-3), cs.MaskedELBO())

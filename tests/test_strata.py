@@ -200,6 +200,7 @@ def test_a_later_site_that_is_a_mixture_is_drawn_implicitly(data, rng_key):
         loss(rng_key, dist.MixtureSameFamily)
 
 
+@pytest.mark.long
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["mixture_of_products", "sum_pooling_mixture"])
 def test_every_mixture_guide_trains(name, rng_key):

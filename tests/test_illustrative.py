@@ -100,6 +100,7 @@ def columns(data, scaled, fitted):
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_sum_pooling_reaches_the_optimum():
     """Population optimum: −2.838, 2.860, −52.75, 1.429 (exact)."""
     data, scaled, fitted = train(

@@ -7,11 +7,16 @@ import pytest
 from nbclient import NotebookClient
 
 NOTEBOOKS = sorted((Path(__file__).parents[1] / "notebooks").glob("*.py"))
+LONG = {"02_write_your_own_prior", "05_latent_neural_process"}
+MARKED = [
+    pytest.param(p, id=p.stem, marks=[pytest.mark.long] if p.stem in LONG else [])
+    for p in NOTEBOOKS
+]
 
 
 @pytest.mark.slow
 @pytest.mark.filterwarnings("default")  # of the client; the kernel has its own
-@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", MARKED)
 def test_the_notebook_runs(path, monkeypatch):
     monkeypatch.setenv("CONSILIENCE_FAST", "1")
     monkeypatch.setenv("JAX_DISABLE_MOST_OPTIMIZATIONS", "1")  # compiles twice as fast

@@ -220,6 +220,7 @@ def test_mmvae_plus(spied):
     agree(run, lambda row: reference.mmvae_objective(mmvae_weights(run, row, own)))
 
 
+@pytest.mark.long
 def test_the_private_latents_of_others_come_from_the_auxiliary_laws(spied):
     """Normal with the learned scales, and the own one from its posterior."""
     run = spied(cs.mmvae_plus(LATENT, PRIVATE, LIKELIHOOD, NETWORKS, num_samples=8))

@@ -118,6 +118,7 @@ def test_stl_has_no_variance_at_the_exact_mixture_posterior(
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_all_ways_to_draw_a_mixture_agree_in_expectation(data, rng_key):
     """Value and gradient of one bound, pairwise within 4.5 standard errors."""
 

@@ -2,7 +2,7 @@
 PYTHON ?= $(shell for p in python3 python3.12 python3.13 python3.14; do \
   $$p -c 'import sys; sys.exit(sys.version_info < (3, 12))' 2>/dev/null && { echo $$p; break; }; done)
 BIN := .venv/bin
-FILES := src models guides inference evaluation datasets experiments nn notebooks tests benchmarks
+FILES := src models guides inference training evaluation datasets experiments cli nn notebooks tests benchmarks
 
 .PHONY: help demo test testall lint format bench notebooks clean
 

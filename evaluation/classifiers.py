@@ -16,9 +16,9 @@ from consilience.datasets.data import MultimodalData
 from consilience.evaluation.class_features import class_features, training_features
 from consilience.evaluation.labels import check_labels
 from consilience.inference.contract import require_data
-from consilience.inference.training import epoch_order
 from consilience.nn.mlp import MLP
 from consilience.nn.sizes import check_positive
+from consilience.training.fit import epoch_order
 
 
 @dataclasses.dataclass(frozen=True, eq=False)

@@ -15,7 +15,7 @@ from consilience.evaluation import (
     joint_coherence,
     train_classifiers,
 )
-from consilience.inference import Fitted
+from consilience.training import Fitted
 
 
 class DigitCoherence(NamedTuple):

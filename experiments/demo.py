@@ -34,9 +34,7 @@ from consilience.inference import (
     BOUNDS,
     ESTIMATORS,
     SUBSETS,
-    Fitted,
     LogLikelihood,
-    fit,
 )
 from consilience.models import (
     MLPDecoder,
@@ -46,6 +44,7 @@ from consilience.models import (
     multimodal_model,
     standard_normal,
 )
+from consilience.training import Fitted, fit
 
 FILES = (
     "likelihoods.json",

@@ -32,8 +32,8 @@ from consilience.inference import (
     AnnealingSchedule,
     MaskedELBO,
     annealed_log_likelihood,
-    fit,
 )
+from consilience.training import fit
 
 LATENT, WIDTH, BATCH, PROBABILITY = 10, 64, 64, 0.9
 JOINTLY = "whole rows, jointly"

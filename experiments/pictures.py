@@ -9,7 +9,7 @@ import numpy as np
 from consilience.datasets.digits import QUADRANTS, assemble, likeliest_word
 from consilience.evaluation.plot_completions import Completion, plot_completions
 from consilience.evaluation.style import BLUE, GREY, ORANGE, STYLE
-from consilience.inference.fitted import History
+from consilience.training.history import History
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

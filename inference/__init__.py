@@ -1,4 +1,4 @@
-"""Bounds, training, and what to do with a trained posterior."""
+"""Bounds, and what to do with a trained posterior."""
 
 from consilience.inference.annealed import AnnealingSchedule, annealed_log_likelihood
 from consilience.inference.attention import attention_weights
@@ -20,7 +20,6 @@ from consilience.inference.experts import (
     JensenShannonELBO,
     MixtureOfExpertsELBO,
 )
-from consilience.inference.fitted import Fitted, History
 from consilience.inference.importance_weighted import (
     ImportanceWeightedELBO,
     ImportanceWeightedMaskedELBO,
@@ -61,7 +60,6 @@ from consilience.inference.total_correlation import (
     InterpolatedTotalCorrelationELBO,
     TotalCorrelationELBO,
 )
-from consilience.inference.training import fit, validation_bound
 
 __all__ = [
     "BOUNDS",
@@ -76,10 +74,8 @@ __all__ = [
     "ConsistentELBO",
     "DReG",
     "Estimator",
-    "Fitted",
     "Fixed",
     "Hierarchical",
-    "History",
     "ImportanceWeightedELBO",
     "ImportanceWeightedMaskedELBO",
     "Independent",
@@ -104,7 +100,6 @@ __all__ = [
     "annealed_log_likelihood",
     "attention_weights",
     "conditional_log_likelihood",
-    "fit",
     "generate",
     "generate_from_prior",
     "log_likelihood",
@@ -118,5 +113,4 @@ __all__ = [
     "mvtcae",
     "posterior",
     "to_datatree",
-    "validation_bound",
 ]

@@ -16,7 +16,8 @@ from scipy import stats
 from scipy.special import logsumexp
 
 import consilience as cs
-from consilience.inference.attributes import checked, of_bound
+from consilience.inference.attributes import checked
+from consilience.training.provenance import of_bound
 
 KEY = jax.random.key(8)
 TRUTH = linear_gaussian(KEY)
@@ -332,7 +333,7 @@ def test_a_fit_adds_its_bound_and_history(name, grouped, monkeypatch):
     state = svi.init(KEY, grouped)
     fitted = cs.Fitted(svi, state, history, grouped.take([0]))
     monkeypatch.setattr(
-        "consilience.inference.fitted.to_datatree", lambda *_, attrs, **settings: attrs
+        "consilience.training.fitted.to_datatree", lambda *_, attrs, **settings: attrs
     )
     got = fitted.to_datatree(KEY, grouped, attrs={"seed": 3, "last_bound": "none"})
     of_training = {"num_epochs": 2, "last_validation": -8.5, "last_bound": "none"}

@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 
-from consilience.experiments.cli import COMMANDS, main
+from consilience.cli.main import COMMANDS, main
 
 TINY = [
     "--epochs",

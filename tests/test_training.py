@@ -14,7 +14,7 @@ from numpyro.infer import SVI
 from numpyro.optim import SGD, Adam
 
 import consilience as cs
-from consilience.inference.training import epoch_order, initial_state
+from consilience.training.fit import epoch_order, initial_state
 
 KEY = jax.random.key(11)
 TRUTH = linear_gaussian(KEY)
@@ -322,7 +322,7 @@ def test_methods_of_the_result_pass_everything_on(name, exact, data, monkeypatch
         exact, init(exact, data), cs.History(np.ones(1), np.ones(0)), data.take([0])
     )
     seen = wraps(getattr(cs, name))(lambda *a, **kw: (a, kw))  # of the same signature
-    monkeypatch.setattr(f"consilience.inference.fitted.{name}", seen)
+    monkeypatch.setattr(f"consilience.training.fitted.{name}", seen)
     positional, settings = getattr(fitted, name)(KEY, data, data.present, chunk_size=3)
     own = [getattr(fitted, argument) for argument in FUNCTIONS[name].split()]
     *first, rows, subset = positional

@@ -12,6 +12,8 @@ from consilience.models import *  # noqa: F403
 from consilience.models import __all__ as _models
 from consilience.nn import *  # noqa: F403
 from consilience.nn import __all__ as _nn
+from consilience.training import *  # noqa: F403
+from consilience.training import __all__ as _training
 
 __version__ = "0.1.0"
-__all__ = [*_datasets, *_evaluation, *_guides, *_inference, *_models, *_nn]
+__all__ = [*_datasets, *_evaluation, *_guides, *_inference, *_models, *_nn, *_training]

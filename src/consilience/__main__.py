@@ -2,7 +2,7 @@
 
 import sys
 
-from consilience.experiments.cli import main
+from consilience.cli.main import main
 
 if __name__ == "__main__":
     sys.exit(main())

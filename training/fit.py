@@ -15,9 +15,10 @@ from tqdm import tqdm
 
 from consilience.datasets.data import MultimodalData
 from consilience.inference.contract import inspect, require_data
-from consilience.inference.fitted import Fitted, History
 from consilience.inference.support import check_support
 from consilience.nn.sizes import check_positive
+from consilience.training.fitted import Fitted
+from consilience.training.history import History
 
 
 def fit(

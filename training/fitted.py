@@ -3,35 +3,24 @@
 import dataclasses
 import inspect
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
-import numpy as np
 from jaxtyping import Array, Float, Key
 from numpyro.infer import SVI
 from numpyro.infer.svi import SVIState
 
 from consilience.datasets.data import MultimodalData
 from consilience.inference.attention import attention_weights
-from consilience.inference.attributes import Attribute, checked, of_fit
+from consilience.inference.attributes import Attribute, checked
 from consilience.inference.contract import require_data
 from consilience.inference.datatree import to_datatree
 from consilience.inference.likelihood import LogLikelihood, log_likelihood
 from consilience.inference.posterior import generate, generate_from_prior, posterior
+from consilience.training.history import History
+from consilience.training.provenance import of_fit
 
 if TYPE_CHECKING:
     from xarray import DataTree
-
-
-class History(NamedTuple):
-    """Bounds by epoch, in nats a row, in the units that the model was trained in.
-
-    Attributes:
-        bound: mean over the epoch's steps.
-        validation: of the held-out rows; empty without any.
-    """
-
-    bound: Float[np.ndarray, " epochs"]
-    validation: Float[np.ndarray, " epochs"]
 
 
 @dataclasses.dataclass(frozen=True, eq=False)

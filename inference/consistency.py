@@ -8,7 +8,7 @@ from jaxtyping import Array, Float
 
 from consilience.inference import programs
 from consilience.inference.contract import inspect, require_features
-from consilience.inference.elbo import MultimodalELBO
+from consilience.inference.elbo import MultimodalELBO, Objective
 from consilience.inference.masked_elbo import MaskedELBO
 from consilience.inference.mixture_elbo import MixtureELBO
 
@@ -96,15 +96,15 @@ class ConsistentELBO(MultimodalELBO):
         inspect(model, guide, params, data, stratified=False, also=require_features)
         return self.elbo.inspect(model, guide, params, data)
 
-    def loss_with_mutable_state(
+    def objective(
         self, rng_key, param_map, model, guide, data, *, beta=None
-    ) -> dict:
+    ) -> Objective:
         """The bound's loss plus λ N MMD²."""
         programs_ = (param_map, model, guide, data)
-        found = super().loss_with_mutable_state(rng_key, *programs_, beta=beta)
+        found = super().objective(rng_key, *programs_, beta=beta)
         mismatch = self.mismatch(jax.random.fold_in(rng_key, 1), param_map, guide, data)
-        found["loss"] += self.strength * (data.total or data.size) * mismatch
-        return found
+        penalty = self.strength * (data.total or data.size) * mismatch
+        return found._replace(loss=found.loss + penalty)
 
     def mismatch(self, rng_key, params, guide, data) -> Float[Array, ""]:
         """MMD² of one drawn S a row."""

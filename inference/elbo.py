@@ -34,6 +34,19 @@ class Values(NamedTuple):
     tag: Draws | None
 
 
+class Objective(NamedTuple):
+    """What a training step looks at, in nats, summed over the data plate with its scale.
+
+    Attributes:
+        loss: the negative bound.
+        reconstruction: Σ score · log p(x_s | z), weighted as in the bound; what the bound
+            takes off it is the rate, reconstruction + loss.
+    """
+
+    loss: Float[Array, ""]
+    reconstruction: Float[Array, ""]
+
+
 class MultimodalELBO(ELBO):
     """A bound made of views on subsets; use it as `SVI(model, guide, optimizer, elbo)`.
 
@@ -120,47 +133,78 @@ class MultimodalELBO(ELBO):
         self, rng_key, param_map, model, guide, data, *, beta=None
     ) -> dict:
         """Negative bound, as NumPyro's SVI asks for it."""
+        programs_ = (param_map, model, guide, data)
+        found = self.objective(rng_key, *programs_, beta=beta)
+        return {"loss": found.loss, "mutable_state": None}
+
+    def objective(
+        self, rng_key, param_map, model, guide, data, *, beta=None
+    ) -> Objective:
+        """The loss, summed over the data plate with its scale, and its reconstruction."""
         beta = self.beta if beta is None else beta
         _check_beta(beta)
-        rows, kl_shared = self.rows(rng_key, param_map, model, guide, data, beta=beta)
+        programs_ = (param_map, model, guide, data)
+        rows, reconstruction, kl_shared = self._rows(rng_key, *programs_, beta)
         scale = (data.total or data.size) / data.size
-        return {"loss": beta * kl_shared - scale * rows.sum(), "mutable_state": None}
+        loss = beta * kl_shared - scale * rows.sum()
+        return Objective(loss, scale * reconstruction.sum())
 
     def rows(
         self, rng_key, param_map, model, guide, data, *, beta=None
     ) -> tuple[Float[Array, " rows"], Float[Array, ""]]:
         """The bound of each row in nats, unscaled, and the KL of the global latents."""
-        sites = self.inspect(model, guide, param_map, data)
         beta = self.beta if beta is None else beta
+        rows, _, kl_shared = self._rows(rng_key, param_map, model, guide, data, beta)
+        return rows, kl_shared
+
+    def _rows(self, rng_key, params, model, guide, data, beta):
+        """Bound and reconstruction of each row, and the KL of the global latents."""
+
+        def particle(views, evaluate, keys):
+            values, reconstruction, kl_shared = over(
+                lambda key: self._sample(evaluate(key, views), views, beta, data), keys
+            )
+            reconstructed = average(reconstruction, values.log_weights)
+            counts = (views.weight != 0) & data.present.any(-1)
+            rows = [
+                jnp.where(counts, views.weight * value, 0.0).sum(0)
+                for value in (self.reduce(values, views, beta), reconstructed)
+            ]
+            return *rows, kl_shared[0]
+
+        particles = self.particles(particle, rng_key, params, model, guide, data)
+        return jax.tree.map(lambda a: a.mean(0), particles)
+
+    def particles(self, function: Callable, rng_key, params, model, guide, data):
+        """`function(views, evaluate, keys)` of every particle, stacked.
+
+        `evaluate(key, views)` draws all views once; there is a key for each sample.
+        """
+        sites = self.inspect(model, guide, params, data)
 
         def particle(key):
             key_views, key_shared, key_samples = jax.random.split(key, 3)
             views = self.views(key_views, data.present)
-            shared = programs.draw_shared(key_shared, guide, param_map, data, sites)
-            programs_ = (self.estimator, model, guide, param_map, data, sites, shared)
+            shared = programs.draw_shared(key_shared, guide, params, data, sites)
+            programs_ = (self.estimator, model, guide, params, data, sites, shared)
             evaluate = Evaluation(*programs_, self.replace, self.lend)
-            values, kl_shared = over(
-                lambda key: self._sample(evaluate(key, views), views, beta, data),
-                jax.random.split(key_samples, self.num_samples),
-            )
-            value = self.reduce(values, views, beta)
-            counts = (views.weight != 0) & data.present.any(-1)
-            rows = jnp.where(counts, views.weight * value, 0.0).sum(0)
-            return rows, kl_shared[0]
+            keys = jax.random.split(key_samples, self.num_samples)
+            return function(views, evaluate, keys)
 
-        particles = over(particle, jax.random.split(rng_key, self.num_particles))
-        return jax.tree.map(lambda a: a.mean(0), particles)
+        return over(particle, jax.random.split(rng_key, self.num_particles))
 
-    def _sample(self, found, views: Views, beta, data) -> tuple[Values, Array]:
-        """`combine` for each stratum of one draw, and the KL of the global latents."""
+    def _sample(self, found, views: Views, beta, data) -> tuple[Values, Array, Array]:
+        """`combine` and reconstruction of each stratum of one draw; the global KL."""
         log_x, kl_prior, kl_cross, *laws = found.terms
         log_x = log_x * self._weights(data)
 
         def stratum(*terms):
-            return self.combine(Terms(*terms, *laws), views, beta)
+            terms = Terms(*terms, *laws)
+            return self.combine(terms, views, beta), self.reconstruction(terms, views)
 
-        value = jax.vmap(stratum)(log_x, kl_prior, kl_cross)
-        return Values(value, found.log_weights, found.tag), found.kl_shared
+        value, reconstruction = jax.vmap(stratum)(log_x, kl_prior, kl_cross)
+        values = Values(value, found.log_weights, found.tag)
+        return values, reconstruction, found.kl_shared
 
     def reconstruction(self, terms: Terms, views: Views) -> Float[Array, "views rows"]:
         """Σ_s score · log p(x_s | z); a term that does not count is not read."""

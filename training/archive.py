@@ -1,0 +1,167 @@
+"""The one file format: arrays and a JSON header in an `.npz`, with checksums, no pickle.
+
+`numpy.load` reads the arrays and `unzip -p FILE header.json` shows the header. What is
+written depends on the contents alone: the same contents give the same bytes.
+"""
+
+import hashlib
+import io
+import json
+import os
+import secrets
+import zipfile
+from collections.abc import Mapping
+from pathlib import Path
+
+import jax
+import numpy as np
+
+from consilience.training.encodings import decode, encode
+
+FORMAT, VERSION = "consilience", 1
+HEADER, CHECKSUM, PARTIAL = "header.json", "header.sha256", ".partial"
+
+
+class ArchiveError(ValueError):
+    """A file is damaged, truncated, foreign, of another kind, or of a newer format."""
+
+
+def write_archive(
+    path: str | Path,
+    kind: str,
+    header: Mapping,
+    arrays: Mapping[str, np.ndarray | jax.Array],
+) -> None:
+    """Write a file as a whole or not at all.
+
+    A temporary file in the same folder is written, synced and renamed; it is removed if
+    that fails. A writer that was killed leaves one behind, whose name ends in ".partial".
+
+    Args:
+        path: the file; one that is there is replaced.
+        kind: what it is, such as "checkpoint".
+        header: what JSON can say; floats come back exactly, tuples as lists.
+        arrays: by name; typed PRNG keys and bfloat16 too.
+
+    Raises:
+        TypeError: an array of objects or records, by name.
+        OSError: the file cannot be written.
+    """
+    path = Path(path)
+    contents = _packed(kind, header, arrays)
+    partial = path.with_name(f".{path.name}.{secrets.token_hex(4)}{PARTIAL}")
+    try:
+        with open(partial, "xb") as file:
+            file.write(contents)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(partial, path)
+    except BaseException:
+        partial.unlink(missing_ok=True)
+        raise
+    _sync_folder(path.parent)
+
+
+def read_archive(path: str | Path, kind: str) -> tuple[dict, dict[str, np.ndarray]]:
+    """Header and arrays of a file, once every checksum has been found right.
+
+    Raises:
+        ArchiveError: the file is damaged, truncated, foreign, of another kind or of a
+            newer format.
+        OSError: it cannot be read.
+    """
+    contents = Path(path).read_bytes()
+    try:
+        members = _members(contents)
+    except Exception as error:  # whatever a broken zip file brings forth
+        raise ArchiveError(f"{path}: {_unreadable(contents)} ({error})") from error
+    described = _described(path, kind, members)
+    arrays = {
+        name: _array(path, name, members, entry)
+        for name, entry in described["arrays"].items()
+    }
+    if members:
+        raise ArchiveError(
+            f"{path}: damaged: {', '.join(members)} is not in its header"
+        )
+    return described["header"], arrays
+
+
+def _packed(kind: str, header: Mapping, arrays: Mapping) -> bytes:
+    entries, members = {}, {}
+    for name, array in arrays.items():
+        raw, encoding = encode(name, array)
+        stored = io.BytesIO()
+        np.lib.format.write_array(stored, raw, allow_pickle=False)
+        members[f"{name}.npy"] = stored.getvalue()
+        entries[name] = {"sha256": _sha256(stored.getvalue())} | encoding
+    described = {"format": FORMAT, "version": VERSION, "kind": kind}
+    described |= {"header": dict(header), "arrays": entries}
+    text = json.dumps(described, indent=1).encode()
+    return _zipped({HEADER: text, CHECKSUM: _sha256(text).encode()} | members)
+
+
+def _zipped(members: Mapping[str, bytes]) -> bytes:
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w") as file:
+        for name, content in members.items():
+            info = zipfile.ZipInfo(name)  # of a fixed date
+            if info.filename != name:
+                raise ValueError(f"arrays: expected a name for a file, got {name!r}")
+            file.writestr(info, content)
+    return packed.getvalue()
+
+
+def _members(contents: bytes) -> dict[str, bytes]:
+    with zipfile.ZipFile(io.BytesIO(contents)) as file:
+        return {name: file.read(name) for name in file.namelist()}
+
+
+def _unreadable(contents: bytes) -> str:
+    if contents.startswith(b"PK"):
+        return "damaged or truncated"
+    return "expected an archive of consilience, got another file, or the rest of one"
+
+
+def _described(path: str | Path, kind: str, members: dict[str, bytes]) -> dict:
+    """The header's text, checked; its two members are taken out."""
+    text, checksum = members.pop(HEADER, None), members.pop(CHECKSUM, None)
+    if text is None or checksum is None:
+        raise ArchiveError(f"{path}: expected an archive of consilience, got another")
+    if _sha256(text).encode() != checksum:
+        raise ArchiveError(f"{path}: damaged: the checksum of the header is wrong")
+    described = json.loads(text)
+    if described.get("format") != FORMAT:
+        raise ArchiveError(f"{path}: expected an archive of consilience, got another")
+    if described["version"] > VERSION:
+        raise ArchiveError(
+            f"{path}: expected a format up to {VERSION}, got {described['version']}; a "
+            "newer consilience wrote it, and can read it"
+        )
+    if described["kind"] != kind:
+        raise ArchiveError(f"{path}: expected a {kind}, got a {described['kind']}")
+    return described
+
+
+def _array(path: str | Path, name: str, members: dict, entry: dict) -> np.ndarray:
+    stored = members.pop(f"{name}.npy", None)
+    if stored is None:
+        raise ArchiveError(f"{path}: damaged: the array {name!r} is not there")
+    if _sha256(stored) != entry["sha256"]:
+        raise ArchiveError(f"{path}: damaged: the checksum of {name!r} is wrong")
+    raw = np.lib.format.read_array(io.BytesIO(stored), allow_pickle=False)
+    return decode(raw, entry)
+
+
+def _sha256(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()
+
+
+def _sync_folder(folder: Path) -> None:
+    """Have the renaming on disk too; only POSIX opens folders."""
+    if os.name == "posix":
+        handle = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)

@@ -1,0 +1,234 @@
+"""Checkpoints: where, how often, how many; a run that goes on where it was stopped."""
+
+import dataclasses
+import math
+import os
+import re
+import time
+import warnings
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import jax
+from jaxtyping import PyTree
+
+from consilience.nn.sizes import check_positive
+from consilience.training.archive import (
+    PARTIAL,
+    ArchiveError,
+    read_archive,
+    write_archive,
+)
+from consilience.training.encodings import flatten, unflatten
+
+KIND = "checkpoint"
+_NAME = re.compile(r"step-(\d+)\.npz")
+
+
+@dataclasses.dataclass(frozen=True)
+class Checkpoints:
+    """Where `fit` keeps what it needs to go on, and how often.
+
+    Attributes:
+        folder: made if need be; the run's own, and shared by its processes.
+        every_seconds: longest time between two checkpoints, None for no such limit.
+        every_steps: most steps between two, None for no such limit.
+        keep: how many of the newest stay.
+        resume: go on from the newest in `folder`, if it has any. Without it a folder
+            that has some is refused.
+
+    Raises:
+        ValueError: a limit or `keep` is not positive, or there is no limit at all.
+    """
+
+    folder: str | os.PathLike
+    every_seconds: float | None = 60.0
+    every_steps: int | None = None
+    keep: int = 3
+    resume: bool = False
+
+    def __post_init__(self):
+        seconds = self.every_seconds
+        if seconds is None and self.every_steps is None:
+            raise ValueError(
+                "every_seconds, every_steps: expected at least one of them"
+            )
+        if seconds is not None and not 0 < seconds < math.inf:
+            raise ValueError(
+                f"every_seconds: expected a positive number or None, got {seconds!r}"
+            )
+        check_positive(keep=self.keep)
+        if self.every_steps is not None:
+            check_positive(every_steps=self.every_steps)
+
+
+class CheckpointStore:
+    """Checkpoints of one run. Of several processes all read, and the first one writes.
+
+    Args:
+        checkpoints: where, how often, how many.
+        fingerprint: settings that a resumed run must share, by name.
+
+    Raises:
+        ValueError: there are checkpoints already, and `resume` is False.
+        OSError: nothing can be written into the folder.
+    """
+
+    def __init__(
+        self, checkpoints: Checkpoints, fingerprint: Mapping[str, str | int | float]
+    ):
+        self.settings, self.fingerprint = checkpoints, dict(fingerprint)
+        self.folder = Path(checkpoints.folder)
+        self._step, self._time = 0, time.monotonic()
+        self._writes = jax.process_index() == 0
+        self._refuse_used()
+        if self._writes:
+            self._prepare()
+
+    def latest(self, like: PyTree) -> tuple[dict, PyTree] | None:
+        """Header and state of the newest intact checkpoint, or None if there is none.
+
+        One that is damaged is reported as a warning, and the one before it taken.
+
+        Args:
+            like: a state of the same structure, shapes and dtypes; may be abstract.
+
+        Raises:
+            ArchiveError: there are checkpoints, but all of them are damaged.
+            ValueError: it is of a run with other settings, or of another state.
+        """
+        found = next(self._intact(), None)
+        self._step = found[0] if found else 0
+        self._require_shared()
+        if found is None:
+            return None
+        step, described, arrays = found
+        self._require_same(step, described["fingerprint"])
+        try:
+            return described["header"], unflatten(like, arrays)
+        except ValueError as error:
+            raise ValueError(
+                f"{self._path(step)}: a checkpoint of another model, guide or optimizer: "
+                f"{error}"
+            ) from error
+
+    def due(self, step: int) -> bool:
+        """Whether enough steps or seconds have passed since the last one."""
+        passed = {
+            "every_steps": step - self._step,
+            "every_seconds": time.monotonic() - self._time,
+        }
+        limits = {name: getattr(self.settings, name) for name in passed}
+        return any(
+            passed[n] >= limit for n, limit in limits.items() if limit is not None
+        )
+
+    def save(self, step: int, header: Mapping, tree: PyTree) -> None:
+        """Write the checkpoint of a step, then delete those beyond the `keep` newest.
+
+        Raises:
+            OSError: it could not be written; those before it are as they were.
+        """
+        self._write(self._path(step), header, tree)
+        self._step, self._time = step, time.monotonic()
+        if self._writes:
+            older = [known for known in self.steps() if known <= step]
+            for known in older[: -self.settings.keep]:
+                self._path(known).unlink(missing_ok=True)
+
+    def save_as(self, name: str, header: Mapping, tree: PyTree) -> Path:
+        """Write a state under a name of its own, which is never deleted.
+
+        Raises:
+            OSError: it could not be written.
+        """
+        path = self.folder / f"{name}.npz"
+        self._write(path, header, tree)
+        return path
+
+    def steps(self) -> list[int]:
+        """Steps of the checkpoints in the folder, in order."""
+        names = map(_NAME.fullmatch, os.listdir(self.folder))
+        return sorted(int(name[1]) for name in names if name)
+
+    def _path(self, step: int) -> Path:
+        return self.folder / f"step-{step:09d}.npz"
+
+    def _write(self, path: Path, header: Mapping, tree: PyTree) -> None:
+        if not self._writes:
+            return
+        described = {"fingerprint": self.fingerprint, "header": dict(header)}
+        try:
+            write_archive(path, KIND, described, flatten(tree))
+        except OSError as error:
+            kept = f"; that of step {self._step} is intact" if self._step else ""
+            raise OSError(
+                error.errno,
+                f"checkpoint {path.name} could not be written into {self.folder}: "
+                f"{error.strerror or error}{kept}",
+            ) from error
+
+    def _intact(self) -> Iterator[tuple[int, dict, dict]]:
+        """Checkpoints that can be read, newest first."""
+        steps = self.steps() if self.folder.is_dir() else []
+        for step in reversed(steps):
+            try:
+                yield step, *read_archive(self._path(step), KIND)
+            except (ArchiveError, OSError) as error:
+                warnings.warn(
+                    f"checkpoints: {error}; the one before it is used", stacklevel=3
+                )
+        if steps:
+            raise ArchiveError(
+                f"folder: {self.folder}: none of its {len(steps)} checkpoints can be "
+                "read; move them away to start anew"
+            )
+
+    def _require_same(self, step: int, theirs: Mapping) -> None:
+        ours = self.fingerprint
+        different = [
+            f"{name}: the run had {theirs.get(name)!r}, now {ours.get(name)!r}"
+            for name in {**theirs, **ours}
+            if theirs.get(name) != ours.get(name)
+        ]
+        if different:
+            raise ValueError(
+                f"{self._path(step)}: expected the settings of the run that is resumed; "
+                + "; ".join(different)
+            )
+
+    def _require_shared(self) -> None:
+        if jax.process_count() == 1:
+            return
+        from jax.experimental.multihost_utils import process_allgather
+
+        steps = process_allgather(self._step).tolist()
+        if len(set(steps)) > 1:
+            raise ValueError(
+                f"folder: expected one that all processes share, but in {self.folder} they "
+                f"found checkpoints of the steps {steps}"
+            )
+
+    def _refuse_used(self) -> None:
+        used = sorted(self.folder.glob("*.npz"))
+        if used and not self.settings.resume:
+            raise ValueError(
+                f"folder: {self.folder} holds {used[-1].name} already; expected an empty "
+                "folder, or resume=True to go on from there"
+            )
+
+    def _prepare(self) -> None:
+        """Make the folder, see that it can be written, remove what killed writers left."""
+        probe = self.folder / f".probe{PARTIAL}"
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            for partial in self.folder.glob(f".*{PARTIAL}"):
+                partial.unlink(missing_ok=True)
+            write_archive(probe, "probe", {}, {})
+            probe.unlink()
+        except OSError as error:
+            raise OSError(
+                error.errno,
+                f"folder: nothing can be written into {self.folder}: "
+                f"{error.strerror or error}",
+            ) from error

@@ -18,7 +18,7 @@ from consilience.evaluation.labels import check_labels
 from consilience.inference.contract import require_data
 from consilience.nn.mlp import MLP
 from consilience.nn.sizes import check_positive
-from consilience.training.fit import epoch_order
+from consilience.training.order import epoch_order
 
 
 @dataclasses.dataclass(frozen=True, eq=False)

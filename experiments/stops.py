@@ -12,7 +12,7 @@ from numpyro.infer import SVI
 from numpyro.infer.svi import SVIState
 
 from consilience.datasets.data import MultimodalData
-from consilience.training.fit import initial_state
+from consilience.training.start import initial_state
 
 
 def train_with_stops(

@@ -14,7 +14,7 @@ from numpyro.infer import SVI
 from numpyro.optim import SGD, Adam
 
 import consilience as cs
-from consilience.training.fit import epoch_order, initial_state
+from consilience.training.order import epoch_order, initial_state
 
 KEY = jax.random.key(11)
 TRUTH = linear_gaussian(KEY)

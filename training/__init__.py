@@ -1,7 +1,34 @@
-"""Training: `fit`, and what it returns."""
+"""Training: `fit` and all around it, and what it returns."""
 
-from consilience.training.fit import fit, validation_bound
+from consilience.training.checkpoints import Checkpoints
+from consilience.training.fit import fit
 from consilience.training.fitted import Fitted
-from consilience.training.history import History
+from consilience.training.guard import NonFiniteError
+from consilience.training.history import Epoch, History
+from consilience.training.loggers import (
+    JSONLines,
+    Logger,
+    TensorBoard,
+    WeightsAndBiases,
+)
+from consilience.training.schedules import adam, cyclical, warm_up
+from consilience.training.stopping import EarlyStopping
+from consilience.training.validation import validation_bound
 
-__all__ = ["Fitted", "History", "fit", "validation_bound"]
+__all__ = [
+    "Checkpoints",
+    "EarlyStopping",
+    "Epoch",
+    "Fitted",
+    "History",
+    "JSONLines",
+    "Logger",
+    "NonFiniteError",
+    "TensorBoard",
+    "WeightsAndBiases",
+    "adam",
+    "cyclical",
+    "fit",
+    "validation_bound",
+    "warm_up",
+]

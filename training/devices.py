@@ -52,7 +52,7 @@ def replicated(tree, mesh: Mesh | None):
 
 
 def place(tree, mesh: Mesh | None):
-    """Put a tree of arrays whole on every device of the mesh, those of other processes too."""
+    """Put a tree of arrays whole on every device of the mesh, of other processes too."""
     if mesh is None:
         return tree
     return jax.device_put(tree, NamedSharding(mesh, PartitionSpec()))
@@ -63,6 +63,4 @@ def place_share(tree, mesh: Mesh | None):
     if mesh is None:
         return tree
     rows = NamedSharding(mesh, PartitionSpec(None, mesh.axis_names[0]))
-    return jax.tree.map(
-        lambda x: jax.make_array_from_process_local_data(rows, x), tree
-    )
+    return jax.tree.map(lambda x: jax.make_array_from_process_local_data(rows, x), tree)

@@ -1,24 +1,35 @@
-"""Training: epochs on the device, minibatches, a validation bound."""
+"""`fit`: training with `svi.update`, however long it takes and often it is stopped."""
 
-import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
 from functools import partial
+from pathlib import Path
 
 import jax
 import jax.numpy as jnp
-import numpy as np
-from jax import lax
-from jaxtyping import Array, Float, Int, Key
+from jaxtyping import Array, Key
 from numpyro.infer import SVI
 from numpyro.infer.svi import SVIState
-from tqdm import tqdm
 
 from consilience.datasets.data import MultimodalData
 from consilience.inference.contract import inspect, require_data
 from consilience.inference.support import check_support
 from consilience.nn.sizes import check_positive
+from consilience.training.checkpoints import Checkpoints, CheckpointStore
+from consilience.training.checks import check_settings
+from consilience.training.devices import check_mesh, place
+from consilience.training.fingerprint import fingerprint
 from consilience.training.fitted import Fitted
-from consilience.training.history import History
+from consilience.training.loggers import JSONLines, Logger
+from consilience.training.loop import MOST_STEPS, Loop
+from consilience.training.order import Order
+from consilience.training.run import Run
+from consilience.training.sources import InMemory
+from consilience.training.start import initial_state
+from consilience.training.steps import Schedule, Settings
+from consilience.training.stopping import EarlyStopping
+from consilience.training.validation import validation_bound
+from consilience.training.watch import Bar, Callback, Watch
 
 
 def fit(
@@ -30,157 +41,122 @@ def fit(
     batch_size: int = 256,
     validation: MultimodalData | None = None,
     start: Mapping | None = None,
+    beta: Schedule | None = None,
+    early_stopping: EarlyStopping | None = None,
+    checkpoints: Checkpoints | None = None,
+    loggers: Sequence[Logger] | None = None,
+    callbacks: Sequence[Callback] = (),
+    nonfinite: str = "stop",
+    mesh: jax.sharding.Mesh | None = None,
     progress: bool = True,
 ) -> Fitted:
-    """Train with `svi.update` over shuffled minibatches, one epoch a device program.
+    """Train with `svi.update` over shuffled minibatches, on the device.
 
     Each epoch is a permutation of all rows; its last batch is filled from the next
     epoch's permutation, so that every batch is full and its scale exact. The order is a
-    function of key and epoch alone: same key, same machine, same bits.
+    function of key and epoch alone: same key, same machine, same bits, also if the run was
+    stopped in between and went on from a checkpoint, in another process.
 
     Args:
         rng_key: random key of parameters, order and noise.
-        svi: NumPyro's SVI of model, guide, optimiser and bound.
+        svi: NumPyro's SVI of model, guide, optimiser and bound. Learning-rate schedules
+            and clipping are the optimiser's: `adam`, or any of Optax's.
         data: training rows.
-        num_epochs: passes over `data`.
+        num_epochs: passes over `data`, those before a resumed checkpoint counted in.
         batch_size: rows a step; all of them if there are fewer.
         validation: held-out rows, whose bound is measured after each epoch with one
-            fixed key.
+            fixed key and the bound's own β. The best state is kept: `fitted.best`.
         start: initial values by parameter, such as `params` of another fit; those that
             it does not name start as the programs have it.
+        beta: β by step, traced, in place of the bound's own: `warm_up`, `cyclical`.
+        early_stopping: when to stop before `num_epochs`.
+        checkpoints: where to keep the run, and whether to go on with the one there.
+            Ctrl-C and SIGTERM then stop the run behind a checkpoint.
+        loggers: take each epoch's numbers; with checkpoints, `log.jsonl` beside them by
+            default.
+        callbacks: `callback(epoch, fitted)` after each epoch; True stops the training.
+        nonfinite: "stop" at a step that is not finite, or "skip" and count it.
+        mesh: devices, of this process or of several, that share every batch.
         progress: show a progress bar.
 
     Raises:
-        TypeError: `data` is no `MultimodalData`.
-        ValueError: a count is not positive; values are outside the support of their
+        TypeError: `data` is no `MultimodalData`; a setting is of the wrong type.
+        ValueError: a setting is out of its range; values are outside the support of their
             likelihood; `validation` does not conform to `data`; `start` names
-            parameters that there are not, or of other shapes.
-        FloatingPointError: the bound of an epoch is not finite.
+            parameters that there are not, or of other shapes; the checkpoints are of
+            another run.
+        NonFiniteError: a step was not finite. It names step, term and row, and has the
+            state before it, which is in the checkpoints' folder as well.
     """
     check_positive(num_epochs=num_epochs, batch_size=batch_size)
     require_data(data)
-    schema = data.take([0])
-    if validation is not None:
-        require_data(validation)
-        validation = validation.conform(schema, "validation")
-    key_init, key_order, key_validation, key_support = jax.random.split(rng_key, 4)
-    data, size = data.bare(), min(batch_size, data.size)
-    state = initial_state(key_init, svi, data.batch(jnp.arange(size)), start)
-    params = svi.get_params(state)
-    _inspect(svi.loss)(svi.model, svi.guide, params, data)
-    check_support(key_support, svi.model, svi.guide, params, data)
-    bounds, validated = [], []
-    with tqdm(range(num_epochs), disable=not progress, unit="epoch") as bar:
-        for epoch in bar:
-            state, bound = _epoch(svi, state, data, key_order, epoch, size)
-            bounds.append(_finite(float(bound) / data.size, epoch))
-            shown = {"bound": f"{bounds[-1]:.2f}"}
-            if validation is not None:
-                validated.append(
-                    validation_bound(key_validation, svi, state, validation)
-                )
-                shown["validation"] = f"{validated[-1]:.2f}"
-            bar.set_postfix(shown)
-    return Fitted(svi, state, History(np.array(bounds), np.array(validated)), schema)
-
-
-@partial(jax.jit, static_argnames=("svi", "size"), donate_argnames="state")
-def _epoch(
-    svi: SVI,
-    state: SVIState,
-    data: MultimodalData,
-    key: Key[Array, ""],
-    epoch,
-    size: int,
-) -> tuple[SVIState, Float[Array, ""]]:
-    """One pass over the rows; the mean bound of its steps."""
-
-    def step(state, rows):
-        state, loss = svi.update(state, data.batch(rows))
-        return state, -loss
-
-    state, bounds = lax.scan(step, state, epoch_order(key, epoch, data.size, size))
-    return state, bounds.mean()
-
-
-def epoch_order(
-    rng_key: Key[Array, ""], epoch: int | Array, num_rows: int, batch_size: int
-) -> Int[Array, "steps batch"]:
-    """Row indices of an epoch's batches; the last is filled from the next permutation."""
-    steps = math.ceil(num_rows / batch_size)
-    now, following = (
-        jax.random.permutation(jax.random.fold_in(rng_key, epoch + i), num_rows)
-        for i in (0, 1)
+    check_settings(beta, early_stopping, checkpoints, validation, nonfinite)
+    keys = jax.random.split(rng_key, 4)
+    order = Order(keys[1], data.size, min(batch_size, data.size))
+    check_mesh(mesh, order.batch_size)
+    watch = Watch(_loggers(loggers, checkpoints), tuple(callbacks))
+    validate = _validation(keys[2], svi, data, validation, mesh)
+    state = initial_state(keys[0], svi, data.batch(jnp.arange(order.batch_size)), start)
+    params, rows = svi.get_params(state), data.bare()
+    _inspect(svi.loss)(svi.model, svi.guide, params, rows)
+    check_support(keys[3], svi.model, svi.guide, params, rows)
+    segment = min(MOST_STEPS, (checkpoints and checkpoints.every_steps) or MOST_STEPS)
+    store = None
+    if checkpoints is not None:
+        settings = (nonfinite, segment)
+        known = fingerprint(rng_key, svi, order, data, *settings)
+        store = CheckpointStore(checkpoints, known)
+    loop = Loop(
+        svi=svi,
+        source=InMemory(place(rows, mesh), order),
+        settings=Settings(beta, nonfinite == "skip", mesh),
+        schema=data.take([0]),
+        row_names=data.row_names,
+        num_epochs=num_epochs,
+        segment=segment,
+        validate=validate,
+        stopping=early_stopping,
+        store=store,
+        watch=watch,
     )
-    order = jnp.concatenate([now, following])
-    return order[: steps * batch_size].reshape(steps, batch_size)
+    return _train(loop, state, progress)
 
 
-def validation_bound(
-    rng_key: Key[Array, ""],
-    svi: SVI,
-    state: SVIState,
-    data: MultimodalData,
-    *,
-    chunk_size: int = 2000,
-) -> float:
-    """The bound per row over `data` in nats, in the units that the model was trained in.
-
-    Global latents are counted with each chunk of rows in proportion to its size.
-    """
-    params, total = svi.get_params(state), 0.0
-    for start in range(0, data.size, chunk_size):
-        index = jnp.arange(start, min(start + chunk_size, data.size))
-        key = jax.random.fold_in(rng_key, start)
-        rows = data.batch(index)  # scaled up to all rows, hence a mean of the chunks
-        total += len(index) / data.size * float(_bound(svi, key, params, rows))
-    return total / data.size
-
-
-@partial(jax.jit, static_argnames="svi")
-def _bound(svi, rng_key, params, data) -> Float[Array, ""]:
-    return -svi.loss.loss(rng_key, params, svi.model, svi.guide, data)
+def _train(loop: Loop, state: SVIState, progress: bool) -> Fitted:
+    """Begin, or go on from a checkpoint, and let go of everything at the end."""
+    run = Run(*2 * (place(state, loop.settings.mesh),))
+    found = None if loop.store is None else loop.store.latest(run.tree())
+    if found is not None:
+        run.restore(found[0], place(found[1], loop.settings.mesh))
+    resumed = loop.store is not None and loop.store.settings.resume
+    rows = loop.source.order.batch_size
+    total = loop.num_epochs * loop.source.order.num_steps * rows
+    with ExitStack() as stack:
+        stack.callback(loop.source.close)
+        if loop.store is not None:
+            stack.enter_context(loop.signals)
+        loop.watch.open(run.done if resumed else None)
+        stack.callback(loop.watch.close)
+        bar = Bar(progress, total, run.done * rows)
+        stack.callback(bar.close)
+        loop.train(run, bar)
+    return loop.fitted(run)
 
 
-def initial_state(
-    rng_key: Key[Array, ""], svi: SVI, batch: MultimodalData, start: Mapping | None
-) -> SVIState:
-    """State of SVI before the first step.
-
-    Raises:
-        ValueError: `start` names parameters that there are not, or of other shapes.
-    """
-    if start is None:
-        return jax.jit(svi.init)(rng_key, batch)
-    ours = jax.eval_shape(lambda *a: svi.get_params(svi.init(*a)), rng_key, batch)
-    for name, values in start.items():
-        if name not in ours:
-            raise ValueError(
-                f"start: expected parameters of model and guide, got {name}; there are "
-                f"{', '.join(sorted(ours))}"
-            )
-        if _shapes(values) != _shapes(ours[name]):
-            raise ValueError(
-                f"start: {name}: expected the shapes {_shapes(ours[name])}, got "
-                f"{_shapes(values)}"
-            )
-    init = jax.jit(lambda key, batch, start: svi.init(key, batch, init_params=start))
-    return init(rng_key, batch, dict(start))
+def _validation(rng_key, svi, data, validation, mesh) -> Callable | None:
+    if validation is None:
+        return None
+    require_data(validation)
+    rows = validation.conform(data.take([0]), "validation").bare()
+    return partial(validation_bound, rng_key, svi, data=place(rows, mesh))
 
 
-def _shapes(tree) -> object:
-    return jax.tree.map(jnp.shape, tree)
+def _loggers(loggers, checkpoints: Checkpoints | None) -> tuple[Logger, ...]:
+    if loggers is None and checkpoints is not None:
+        return (JSONLines(Path(checkpoints.folder) / "log.jsonl"),)
+    return tuple(loggers or ())
 
 
 def _inspect(loss) -> Callable:
     """A bound's own check of model and guide; for others, without strata."""
     return getattr(loss, "inspect", partial(inspect, stratified=False))
-
-
-def _finite(bound: float, epoch: int) -> float:
-    if not math.isfinite(bound):
-        raise FloatingPointError(
-            f"fit: the bound of epoch {epoch} is {bound}; expected a finite number. A "
-            "smaller learning rate, standardised data or a larger min_scale usually help"
-        )
-    return bound

@@ -33,12 +33,27 @@ class Fitted:
         history: the bound by epoch.
         schema: one training row, which says what data must look like: modalities, shapes,
             columns, scaling, entry masks.
+        best_state: the state with the highest validation bound, None without validation.
     """
 
     svi: SVI
     state: SVIState
     history: History
     schema: MultimodalData
+    best_state: SVIState | None = None
+
+    @property
+    def best(self) -> "Fitted":
+        """The same fit with the parameters of the highest validation bound.
+
+        Raises:
+            ValueError: there were no validation rows.
+        """
+        if self.best_state is None:
+            raise ValueError(
+                "best: expected a fit with validation rows, fit(..., validation=...)"
+            )
+        return dataclasses.replace(self, state=self.best_state)
 
     @property
     def model(self) -> Callable:

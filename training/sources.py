@@ -49,9 +49,7 @@ class InMemory:
         return order if stop - start == len(order) else order[start:stop]
 
     @staticmethod
-    def take(
-        resident: MultimodalData, item: Int[Array, " batch"]
-    ) -> MultimodalData:
+    def take(resident: MultimodalData, item: Int[Array, " batch"]) -> MultimodalData:
         return resident.batch(item)
 
     def close(self) -> None:

@@ -16,6 +16,7 @@ from consilience.inference.elbo import MultimodalELBO
 from consilience.training.devices import on_mesh, replicated
 
 Schedule = Callable[[Array], Array]
+RECONSTRUCTION = "consilience.reconstruction"
 
 
 class Steps(NamedTuple):
@@ -79,8 +80,9 @@ def update(svi: SVI, settings: Settings, state: SVIState, batch, index: Array):
     recorder.constrain_fn = svi.constrain_fn
     more = {} if settings.beta is None else {"beta": settings.beta(index)}
     take_step = recorder.stable_update if settings.skip else recorder.update
+    state = state._replace(mutable_state={RECONSTRUCTION: jnp.zeros(())})
     state, loss = take_step(state, batch, **more)
-    reconstruction = state.mutable_state
+    reconstruction = state.mutable_state[RECONSTRUCTION]
     size = batch.total or batch.size
     return state._replace(mutable_state=None), (-loss / size, reconstruction / size)
 
@@ -92,13 +94,15 @@ class _Recorded(ELBO):
         super().__init__()
         self.bound = bound
 
-    def loss_with_mutable_state(self, *arguments, **settings) -> dict:
+    def loss_with_mutable_state(self, rng_key, param_map, *programs, **settings):
+        params = {n: x for n, x in param_map.items() if n != RECONSTRUCTION}
         if isinstance(self.bound, MultimodalELBO):
-            loss, reconstruction = self.bound.objective(*arguments, **settings)
+            found = self.bound.objective(rng_key, params, *programs, **settings)
+            loss, reconstruction = found
         else:
-            loss = self.bound.loss(*arguments, **settings)
+            loss = self.bound.loss(rng_key, params, *programs, **settings)
             reconstruction = jnp.full_like(loss, jnp.nan)
-        return {"loss": loss, "mutable_state": reconstruction}
+        return {"loss": loss, "mutable_state": {RECONSTRUCTION: reconstruction}}
 
 
 def is_finite(tree: object) -> Bool[Array, ""]:

@@ -1,0 +1,28 @@
+"""What `fit` refuses before anything compiles."""
+
+from consilience.training.checkpoints import Checkpoints
+from consilience.training.stopping import EarlyStopping
+
+
+def check_settings(beta, early_stopping, checkpoints, validation, nonfinite) -> None:
+    """Refuse settings of the wrong type, and those that need another.
+
+    Raises:
+        TypeError: a setting is of the wrong type.
+        ValueError: an unknown `nonfinite`; early stopping without validation rows.
+    """
+    if beta is not None and not callable(beta):
+        raise TypeError(
+            f"beta: expected a function of the step, such as warm_up(1000), got {beta!r}; "
+            "a constant is the bound's own setting, MaskedELBO(beta=...)"
+        )
+    for name, value, kind in (
+        ("early_stopping", early_stopping, EarlyStopping),
+        ("checkpoints", checkpoints, Checkpoints),
+    ):
+        if not isinstance(value, kind | None):
+            raise TypeError(f"{name}: expected {kind.__name__}(...), got {value!r}")
+    if nonfinite not in ("stop", "skip"):
+        raise ValueError(f"nonfinite: expected 'stop' or 'skip', got {nonfinite!r}")
+    if early_stopping is not None and validation is None:
+        raise ValueError("early_stopping: expected validation rows as well, got none")

@@ -1,0 +1,139 @@
+"""What to say when a bound is not finite: the step, the term, the row, the remedy."""
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, NamedTuple
+
+import jax
+import numpy as np
+from jaxtyping import Array, Int
+from numpyro.infer import SVI
+from numpyro.infer.svi import SVIState
+
+from consilience.datasets.data import MultimodalData
+from consilience.inference.blame import Blame, nonfinite_terms
+from consilience.inference.elbo import MultimodalELBO
+from consilience.training.sources import Source, rows_of
+from consilience.training.steps import Settings, is_finite, run_segment
+
+if TYPE_CHECKING:
+    from consilience.training.fitted import Fitted
+
+REMEDIES = {
+    "log p": "standardise or log-transform that modality, bound its likelihood's scale from "
+    "below, or lower the learning rate",
+    "KL": "raise min_scale of the guide's head, clip gradients (adam(..., clip_norm=...)), "
+    "or lower the learning rate",
+    "gradient": "clip gradients (adam(..., clip_norm=...)), or lower the learning rate",
+    "update": "lower the learning rate, or clip gradients (adam(..., clip_norm=...))",
+    "bound": "lower the learning rate, standardise data, or raise min_scale",
+}
+
+
+class NonFiniteError(FloatingPointError):
+    """Training met a number that is not finite.
+
+    Attributes:
+        step: steps that went well before.
+        term: what was not finite, as in "log p(genes | z)".
+        rows: training rows in which it was not, empty if no row is to blame.
+        fitted: the last good state.
+    """
+
+    def __init__(self, message: str, step: int, term: str, rows, fitted: "Fitted"):
+        super().__init__(message)
+        self.step, self.term, self.rows, self.fitted = step, term, rows, fitted
+
+
+class Culprit(NamedTuple):
+    """Where a segment went wrong.
+
+    Attributes:
+        offset: steps of the segment that went well.
+        state: before the step that did not.
+        term: what was not finite.
+        rows: training rows to blame.
+    """
+
+    offset: int
+    state: SVIState
+    term: str
+    rows: Int[np.ndarray, " rows"]
+
+
+def find(
+    svi: SVI,
+    source: Source,
+    settings: Settings,
+    state: SVIState,
+    chunk: object,
+    place: tuple[int, int, int],
+) -> Culprit:
+    """Walk a segment again, step by step, up to the one that is not finite.
+
+    Args:
+        svi: model, guide, optimiser, bound.
+        source: of the rows.
+        settings: of the segment's program.
+        state: at its start.
+        chunk: what it scanned over.
+        place: epoch, step in the epoch, steps before the segment.
+    """
+    epoch, start, first = place
+    count = len(jax.tree.leaves(chunk)[0])
+    for offset in range(count):
+        item = jax.tree.map(lambda x, i=offset: x[i : i + 1], chunk)
+        given = (source.resident, state, item, first + offset)
+        after, steps = run_segment(svi, source.take, settings, *given)
+        if not (np.isfinite(steps.bound).all() and steps.finite):
+            one = jax.tree.map(lambda x: x[0], item)
+            batch = source.take(source.resident, one)
+            beta = None if settings.beta is None else settings.beta(first + offset)
+            term, bad = _blame(svi, state, batch, beta)
+            rows = rows_of(source, epoch, start + offset)[bad]
+            return Culprit(offset, state, term, rows)
+        state = after
+    return Culprit(count, state, "bound", np.zeros(0, int))  # it was not seen again
+
+
+def _blame(svi: SVI, state: SVIState, batch: MultimodalData, beta) -> tuple:
+    """Name and rows `[N]` of the first term that is not finite, else where it began."""
+    key, params = jax.random.split(state.rng_key)[1], svi.get_params(state)
+    programs = (key, params, svi.model, svi.guide, batch)
+    nobody = np.zeros(batch.size, bool)
+    if not isinstance(svi.loss, MultimodalELBO):
+        return "bound", nobody
+    blames: list[Blame] = nonfinite_terms(svi.loss, *programs)
+    if blames:
+        bad = np.asarray(blames[0].rows)
+        return blames[0].term, nobody if bad.all() else bad
+    more = {} if beta is None else {"beta": beta}
+    name = _first_nonfinite(_gradient(svi, state, key, batch, more))
+    if name is not None:
+        return f"gradient of {name}", nobody
+    return "update of the optimiser", nobody
+
+
+def _gradient(svi: SVI, state: SVIState, key, batch, more: dict) -> dict:
+    def loss(free: dict) -> Array:
+        params = svi.constrain_fn(free)
+        return svi.loss.loss(key, params, svi.model, svi.guide, batch, **more)
+
+    return jax.grad(loss)(svi.optim.get_params(state.optim_state))
+
+
+def _first_nonfinite(gradient: dict) -> str | None:
+    return next((n for n, g in gradient.items() if not is_finite(g)), None)
+
+
+def message(culprit: Culprit, epoch: int, step: int, row_name: Callable) -> str:
+    """The sentences of a `NonFiniteError`."""
+    kind = next(k for k in REMEDIES if culprit.term.startswith((k, k.lower())))
+    where, some = "", culprit.rows[:3].tolist()
+    if some:
+        more = len(culprit.rows) - len(some)
+        where = " in row " + ", ".join(map(row_name, some))
+        where += f" and {more} more" if more else ""
+    return (
+        f"fit: step {step} (epoch {epoch}): {culprit.term} is not finite{where}. What "
+        f"usually helps: {REMEDIES[kind]}; nonfinite='skip' leaves such steps out"
+    )

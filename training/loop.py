@@ -1,0 +1,140 @@
+"""The walk over epochs and segments, on the host."""
+
+import dataclasses
+import math
+import time
+from collections.abc import Callable, Iterator
+
+import jax
+import numpy as np
+from numpyro.infer import SVI
+
+from consilience.datasets.data import MultimodalData
+from consilience.training import guard
+from consilience.training.checkpoints import CheckpointStore
+from consilience.training.fitted import Fitted
+from consilience.training.history import Epoch
+from consilience.training.run import Run, Sums
+from consilience.training.signals import Signals
+from consilience.training.sources import Source
+from consilience.training.steps import Settings, run_segment
+from consilience.training.stopping import EarlyStopping
+from consilience.training.watch import Bar, Watch
+
+MOST_STEPS = 256  # of a segment: between two looks at the clock
+
+
+@dataclasses.dataclass(frozen=True)
+class Loop:
+    """What a training does, over and over.
+
+    Attributes:
+        svi: model, guide, optimiser, bound.
+        source: of batches.
+        settings: of the device program.
+        schema: one training row.
+        row_names: of the training rows, or empty.
+        num_epochs: passes over the rows.
+        segment: most steps of a device program.
+        validate: the validation bound of a state, or None.
+        stopping: early stopping, or None.
+        store: of checkpoints, or None.
+        watch: loggers and callbacks.
+        signals: that ask the training to stop.
+    """
+
+    svi: SVI
+    source: Source
+    settings: Settings
+    schema: MultimodalData
+    row_names: tuple[str, ...]
+    num_epochs: int
+    segment: int = MOST_STEPS
+    validate: Callable | None = None
+    stopping: EarlyStopping | None = None
+    store: CheckpointStore | None = None
+    watch: Watch = dataclasses.field(default_factory=Watch)
+    signals: Signals = dataclasses.field(default_factory=Signals)
+
+    def train(self, run: Run, bar: Bar) -> None:
+        """Walk to the end, or to where something says stop; `run` is changed."""
+        while run.epoch < self.num_epochs and not run.stopped:
+            for start, stop in self.segments(run.step):
+                self._segment(run, start, stop)
+                bar.advance((stop - start) * self.source.order.batch_size)
+            self._end_epoch(run)
+            bar.show(run.epochs[-1], self.num_epochs)
+        if self.store is not None:
+            run.save(self.store)
+
+    def segments(self, start: int) -> Iterator[tuple[int, int]]:
+        """Pieces of an epoch as even as can be, from one that begins at `start`."""
+        steps = self.source.order.num_steps
+        size = math.ceil(steps / math.ceil(steps / self.segment))
+        for first in range(start, steps, size):
+            yield first, min(first + size, steps)
+
+    def _segment(self, run: Run, start: int, stop: int) -> None:
+        began = time.perf_counter()
+        chunk = self.source.chunk(run.epoch, start, stop)
+        given = (self.source.resident, run.state, chunk, run.done)
+        state, steps = run_segment(self.svi, self.source.take, self.settings, *given)
+        bound, reconstruction, finite = jax.device_get(steps)
+        good = np.isfinite(bound).all() or self.settings.skip
+        if not (good and finite):
+            self._stop_at(run, chunk, start)
+        run.sums.add(bound, reconstruction, time.perf_counter() - began)
+        run.state, run.step, run.done = state, stop, run.done + stop - start
+        if self.store is not None and (self.store.due(run.done) or self.signals.came):
+            run.save(self.store)
+        self.signals.obey()
+
+    def _stop_at(self, run: Run, chunk: object, start: int) -> None:
+        """Name the step that is not finite, keep the state before it, raise."""
+        place = (run.epoch, start, run.done)
+        given = (self.source, self.settings, run.state, chunk, place)
+        culprit = guard.find(self.svi, *given)
+        step = run.done + culprit.offset
+        text = guard.message(culprit, run.epoch, step, self._row)
+        good = Run(culprit.state, run.best, run.epoch, start + culprit.offset, step)
+        if self.store is not None:
+            kept = self.store.save_as("last-good", good.header(), good.tree())
+            text += f". The state before that step is in {kept}"
+        fitted = Fitted(self.svi, culprit.state, run.history, self.schema)
+        raise guard.NonFiniteError(text, step, culprit.term, culprit.rows, fitted)
+
+    def _row(self, index: int) -> str:
+        return f"{index} ({self.row_names[index]!r})" if self.row_names else str(index)
+
+    def _end_epoch(self, run: Run) -> None:
+        validation = math.nan if self.validate is None else self.validate(run.state)
+        run.epochs.append(self._record(run, validation))
+        if run.best_epoch < 0 or validation > run.validations[run.best_epoch]:
+            run.best, run.best_epoch = run.state, run.epoch
+        run.epoch, run.step, run.sums = run.epoch + 1, 0, Sums()
+        enough = self.stopping is not None and self.stopping.enough(run.validations)
+        said = self.watch.epoch(run.epochs[-1], lambda: self.fitted(run))
+        run.stopped = enough or said
+
+    def _record(self, run: Run, validation: float) -> Epoch:
+        bound, reconstruction = run.sums.means()
+        beta = self.settings.beta
+        seconds = run.sums.seconds
+        rows = run.step * self.source.order.batch_size
+        return Epoch(
+            epoch=run.epoch,
+            step=run.done,
+            bound=bound,
+            reconstruction=reconstruction,
+            rate=reconstruction - bound,
+            beta=math.nan if beta is None else float(beta(run.done - 1)),
+            validation=validation,
+            skipped=run.sums.skipped,
+            seconds=seconds,
+            rows_per_second=rows / seconds,
+        )
+
+    def fitted(self, run: Run) -> Fitted:
+        """The fit as it stands; its best state if validation has told one."""
+        best = run.best if self.validate is not None and run.best_epoch >= 0 else None
+        return Fitted(self.svi, run.state, run.history, self.schema, best)

@@ -1,0 +1,101 @@
+"""What a training is at any moment: all that a resumed one needs to know."""
+
+import dataclasses
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpyro.infer.svi import SVIState
+
+from consilience.training.history import Epoch, History
+
+if TYPE_CHECKING:
+    from consilience.training.checkpoints import CheckpointStore
+
+
+@dataclasses.dataclass
+class Sums:
+    """Over the steps of an epoch so far; skipped ones are not in the means."""
+
+    bound: float = 0.0
+    reconstruction: float = 0.0
+    count: int = 0
+    skipped: int = 0
+    seconds: float = 0.0
+
+    def add(
+        self, bound: np.ndarray, reconstruction: np.ndarray, seconds: float
+    ) -> None:
+        """Take in a segment."""
+        good = np.isfinite(bound)
+        self.bound += float(bound[good].sum(dtype=float))
+        self.reconstruction += float(reconstruction[good].sum(dtype=float))
+        self.count += int(good.sum())
+        self.skipped += int((~good).sum())
+        self.seconds += seconds
+
+    def means(self) -> tuple[float, float]:
+        """Bound and reconstruction; NaN if every step was skipped."""
+        count = self.count or np.nan
+        return self.bound / count, self.reconstruction / count
+
+
+@dataclasses.dataclass
+class Run:
+    """Where a training stands.
+
+    Attributes:
+        state: of SVI.
+        best: the state with the highest validation bound; the first one until there is one.
+        epoch: the epoch it is in.
+        step: steps of that epoch that are done.
+        done: steps that are done in all.
+        sums: over the steps of that epoch.
+        epochs: records of those before.
+        best_epoch: the epoch of `best`, −1 if none yet.
+        stopped: early stopping or a callback has ended it.
+    """
+
+    state: SVIState
+    best: SVIState
+    epoch: int = 0
+    step: int = 0
+    done: int = 0
+    sums: Sums = dataclasses.field(default_factory=Sums)
+    epochs: list[Epoch] = dataclasses.field(default_factory=list)
+    best_epoch: int = -1
+    stopped: bool = False
+
+    @property
+    def history(self) -> History:
+        """Of the epochs that are over."""
+        return History.of(self.epochs)
+
+    @property
+    def validations(self) -> list[float]:
+        """Validation bounds so far."""
+        return [e.validation for e in self.epochs]
+
+    def tree(self) -> dict[str, SVIState]:
+        """Its arrays."""
+        return {"state": self.state, "best": self.best}
+
+    def header(self) -> dict:
+        """Everything else, as JSON has it."""
+        kept = {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
+        del kept["state"], kept["best"]
+        return kept | {
+            "sums": dataclasses.asdict(self.sums),
+            "epochs": [list(e) for e in self.epochs],
+        }
+
+    def save(self, store: "CheckpointStore") -> None:
+        """Write a checkpoint."""
+        store.save(self.done, self.header(), self.tree())
+
+    def restore(self, header: dict, tree: dict) -> None:
+        """Become what a checkpoint says."""
+        self.state, self.best = tree["state"], tree["best"]
+        for name, value in header.items():
+            setattr(self, name, value)
+        self.sums = Sums(**header["sums"])
+        self.epochs = [Epoch(*e) for e in header["epochs"]]

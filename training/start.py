@@ -1,0 +1,41 @@
+"""The state of SVI before the first step."""
+
+from collections.abc import Mapping
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Key
+from numpyro.infer import SVI
+from numpyro.infer.svi import SVIState
+
+from consilience.datasets.data import MultimodalData
+
+
+def initial_state(
+    rng_key: Key[Array, ""], svi: SVI, batch: MultimodalData, start: Mapping | None
+) -> SVIState:
+    """State of SVI before the first step.
+
+    Raises:
+        ValueError: `start` names parameters that there are not, or of other shapes.
+    """
+    if start is None:
+        return jax.jit(svi.init)(rng_key, batch)
+    ours = jax.eval_shape(lambda *a: svi.get_params(svi.init(*a)), rng_key, batch)
+    for name, values in start.items():
+        if name not in ours:
+            raise ValueError(
+                f"start: expected parameters of model and guide, got {name}; there are "
+                f"{', '.join(sorted(ours))}"
+            )
+        if _shapes(values) != _shapes(ours[name]):
+            raise ValueError(
+                f"start: {name}: expected the shapes {_shapes(ours[name])}, got "
+                f"{_shapes(values)}"
+            )
+    init = jax.jit(lambda key, batch, start: svi.init(key, batch, init_params=start))
+    return init(rng_key, batch, dict(start))
+
+
+def _shapes(tree) -> object:
+    return jax.tree.map(jnp.shape, tree)

@@ -1,0 +1,37 @@
+"""The bound of held-out rows."""
+
+from functools import partial
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, Key
+from numpyro.infer import SVI
+from numpyro.infer.svi import SVIState
+
+from consilience.datasets.data import MultimodalData
+
+
+def validation_bound(
+    rng_key: Key[Array, ""],
+    svi: SVI,
+    state: SVIState,
+    data: MultimodalData,
+    *,
+    chunk_size: int = 2000,
+) -> float:
+    """The bound per row over `data` in nats, in the units that the model was trained in.
+
+    Global latents are counted with each chunk of rows in proportion to its size.
+    """
+    params, total = svi.get_params(state), 0.0
+    for start in range(0, data.size, chunk_size):
+        index = jnp.arange(start, min(start + chunk_size, data.size))
+        key = jax.random.fold_in(rng_key, start)
+        rows = data.batch(index)  # scaled up to all rows, hence a mean of the chunks
+        total += len(index) / data.size * float(_bound(svi, key, params, rows))
+    return total / data.size
+
+
+@partial(jax.jit, static_argnames="svi")
+def _bound(svi, rng_key, params, data) -> Float[Array, ""]:
+    return -svi.loss.loss(rng_key, params, svi.model, svi.guide, data)

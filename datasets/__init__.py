@@ -4,6 +4,7 @@ from consilience.datasets.data import MultimodalData
 from consilience.datasets.digits import quadrants_and_word
 from consilience.datasets.missing import missing_completely_at_random
 from consilience.datasets.pairing import pair_by_label
+from consilience.datasets.read import read, read_arrays
 from consilience.datasets.standardization import Standardization
 
 __all__ = [
@@ -12,4 +13,6 @@ __all__ = [
     "missing_completely_at_random",
     "pair_by_label",
     "quadrants_and_word",
+    "read",
+    "read_arrays",
 ]

@@ -1,0 +1,158 @@
+"""AnnData and MuData, in memory or as .h5ad and .h5mu; needs the extra `omics`."""
+
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from consilience.datasets.contents import Contents, Modalities, chosen
+from consilience.datasets.notes import Notes, notes_of_frame
+from consilience.datasets.tables import (
+    Table,
+    column_names,
+    sample_ids,
+    table,
+)
+
+if TYPE_CHECKING:
+    from anndata import AnnData
+    from mudata import MuData
+
+PACKAGES = {".h5ad": "anndata", ".h5mu": "mudata"}
+MOST_BYTES = 8 * 2**30
+
+
+def is_omics(source: object) -> bool:
+    """Whether it is an AnnData or MuData, which need not be imported to know."""
+    return any(
+        (kind.__module__.partition(".")[0], kind.__name__)
+        in {("anndata", "AnnData"), ("mudata", "MuData")}
+        for kind in type(source).__mro__
+    )
+
+
+def read_omics_file(path: Path, modalities: Modalities) -> Contents:
+    """A file of AnnData or MuData.
+
+    Raises:
+        ImportError: the package is not installed.
+        ValueError: the file is damaged or another's.
+    """
+    package = PACKAGES[path.suffix]
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of these packages about pandas
+            module = __import__(package)
+    except ImportError as error:
+        raise ImportError(
+            f"{path.name}: {path.suffix} needs {package}; pip install "
+            "'consilience[omics]'"
+        ) from error
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            source = (
+                module.read_h5ad(path)
+                if package == "anndata"
+                else module.read_h5mu(path)
+            )
+    except Exception as error:  # h5py and both packages raise what they like
+        raise ValueError(
+            f"{path.name}: expected a whole {path.suffix} file ({error})"
+        ) from error
+    return read_omics(source, modalities, path.name)
+
+
+def read_omics(
+    source: "AnnData | MuData", modalities: Modalities, place: str | None = None
+) -> Contents:
+    """Modalities of an annotated matrix, or of several.
+
+    Of an AnnData, "X" by default; "layers/<name>" and "obsm/<name>" are others. Of a
+    MuData, the X of each of its AnnDatas by default; "<modality>/layers/<name>" and so on
+    are others. Columns of `obs` become covariates if they are named.
+
+    Raises:
+        ValueError: names are not unique, or a sparse matrix is too large when dense.
+    """
+    place = place or type(source).__name__
+    several = hasattr(source, "mod")
+    places = _addresses(source)
+    usual = list(source.mod) if several else ["X"]
+    if modalities is None:
+        wanted = {name: name for name in usual}
+    else:
+        wanted = chosen(modalities, places, place)
+    tables = {n: places[key](f"{place}[{key!r}]") for n, key in wanted.items()}
+    return Contents(place, tables=tables, notes=_notes(place, source))
+
+
+def _addresses(source) -> dict:
+    """What can be read by name: functions of a place that make its table."""
+    if hasattr(source, "mod"):
+        found = {}
+        for name, part in source.mod.items():
+            inner = _addresses(part)
+            found[name] = inner["X"]
+            found |= {f"{name}/{key}": read for key, read in inner.items()}
+        return found
+    found = {"X": lambda place: _matrix(place, source, source.X)}
+    for name in source.layers:
+        if name is not None:
+            found[f"layers/{name}"] = lambda place, name=name: _matrix(
+                place, source, source.layers[name]
+            )
+    for name in source.obsm:
+        found[f"obsm/{name}"] = lambda place, name=name: _multi(
+            place, source, source.obsm[name]
+        )
+    return found
+
+
+def _matrix(place: str, source: "AnnData", matrix) -> Table:
+    if matrix is None:
+        raise ValueError(f"{place}: expected a matrix, got none; name a layer")
+    columns = column_names(place, source.var_names)
+    return _table(place, source, columns, matrix)
+
+
+def _multi(place: str, source: "AnnData", matrix) -> Table:
+    """A part of obsm; frames have names of columns, arrays have none."""
+    if hasattr(matrix, "columns"):
+        return table(place, source.obs_names, matrix.columns, matrix)
+    return _table(place, source, (), matrix)
+
+
+def _table(place: str, source: "AnnData", columns: Sequence[str], matrix) -> Table:
+    ids = sample_ids(place, source.obs_names)
+    values = _dense(place, matrix)
+    if values.dtype.kind not in "fiub" or 0 in values.shape:
+        raise ValueError(
+            f"{place}: expected numbers with rows and columns, got {values.dtype} of shape "
+            f"{values.shape}"
+        )
+    if values.dtype.kind == "f":
+        values = np.ma.array(values, mask=np.isnan(values))
+    return Table(place, ids, tuple(columns), np.ma.asarray(values))
+
+
+def _dense(place: str, matrix) -> np.ndarray:
+    """A dense copy, if it is not enormous."""
+    if not hasattr(matrix, "toarray") and not hasattr(matrix, "to_memory"):
+        return np.asarray(matrix)
+    size = int(np.prod(matrix.shape)) * matrix.dtype.itemsize
+    if size > MOST_BYTES:
+        raise ValueError(
+            f"{place}: expected a matrix of at most {MOST_BYTES / 2**30:.0f} GiB, got one "
+            f"of {size / 2**30:.1f} GiB when dense; choose columns (highly variable "
+            "genes), or make it dense yourself"
+        )
+    matrix = matrix.to_memory() if hasattr(matrix, "to_memory") else matrix
+    return matrix.toarray()
+
+
+def _notes(place: str, source) -> Notes:
+    ids = sample_ids(place, source.obs_names)
+    return notes_of_frame(f"{place}.obs", ids, source.obs, default=())

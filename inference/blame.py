@@ -3,7 +3,7 @@
 from typing import NamedTuple
 
 import jax.numpy as jnp
-from jaxtyping import Array, Bool, Key
+from jaxtyping import Array, Bool, Float, Key
 
 from consilience.datasets.data import MultimodalData
 from consilience.inference.elbo import MultimodalELBO, over
@@ -15,7 +15,8 @@ class Blame(NamedTuple):
 
     Attributes:
         term: such as "log p(genes | z)".
-        rows: `[N]`, where it is not; all of them for a global latent.
+        rows: `[N]`, where it is not, none if it is so in every row that it counts in: then
+            parameters are to blame, and no row.
     """
 
     term: str
@@ -36,29 +37,33 @@ def nonfinite_terms(
     """
 
     def particle(views, evaluate, keys):
-        def sample(key):
-            return _flags(evaluate(key, views), views, data)
-
-        return over(sample, keys)
+        return over(lambda key: _flags(evaluate(key, views), views, data), keys)
 
     flags = bound.particles(particle, rng_key, params, model, guide, data)
-    joined = {name: flag.any((0, 1)) for name, flag in flags.items()}
-    return [Blame(name, rows) for name, rows in joined.items() if rows.any()]
+    blames = []
+    for name, (bad, counts) in flags.items():
+        bad, counts = bad.any((0, 1)), counts.any((0, 1))
+        if bad.any():
+            blames.append(Blame(name, bad & ~(bad == counts).all()))
+    return blames
 
 
-def _flags(found: Evaluated, views: Views, data: MultimodalData) -> dict[str, Array]:
-    """By term, `[N]`: whether it counts and is not finite."""
+def _flags(found: Evaluated, views: Views, data: MultimodalData) -> dict:
+    """By term, `[N]` each: whether it counts and is not finite, and whether it counts."""
     terms, present = found.terms, data.present.any(-1)
-    log_x = ~jnp.isfinite(terms.log_x) & (views.score != 0)
     flags = {
-        f"log p({name} | z)": log_x[..., i].any((0, 1))
+        f"log p({name} | z)": _bad(terms.log_x[..., i], views.score[..., i] != 0)
         for i, name in enumerate(data.names)
     }
-    prior = ~jnp.isfinite(terms.kl_prior) & (views.weight != 0) & present
-    flags["KL(q(z | x_S) ‖ p(z))"] = prior.any((0, 1))
+    counts = (views.weight != 0) & present
+    flags["KL(q(z | x_S) ‖ p(z))"] = _bad(terms.kl_prior, counts)
     if views.cross:
-        cross = ~jnp.isfinite(terms.kl_cross) & (views.cross_weight != 0)
-        flags["KL(q(z | x_O) ‖ q(z | x_S))"] = cross.any((0, 1))
-    shared = ~jnp.isfinite(found.kl_shared)
-    flags["KL of the global latents"] = jnp.broadcast_to(shared, (data.size,))
+        counts = views.cross_weight != 0
+        flags["KL(q(z | x_O) ‖ q(z | x_S))"] = _bad(terms.kl_cross, counts)
+    shared = jnp.broadcast_to(found.kl_shared, (1, 1, data.size))
+    flags["KL of the global latents"] = _bad(shared, jnp.ones((1, data.size), bool))
     return flags
+
+
+def _bad(values: Float[Array, "strata views rows"], counts: Bool[Array, "views rows"]):
+    return (~jnp.isfinite(values) & counts).any((0, 1)), counts.any(0)

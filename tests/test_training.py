@@ -14,7 +14,8 @@ from numpyro.infer import SVI
 from numpyro.optim import SGD, Adam
 
 import consilience as cs
-from consilience.training.order import epoch_order, initial_state
+from consilience.training.order import epoch_order
+from consilience.training.start import initial_state
 
 KEY = jax.random.key(11)
 TRUTH = linear_gaussian(KEY)
@@ -107,7 +108,8 @@ def test_same_key_same_bits_and_another_key_another_result(svi, pair):
     )
     one, two, other = fit(KEY), fit(KEY), fit(jax.random.key(12))
     assert_same(one.params, two.params)
-    assert_same(one.history, two.history)
+    for name in set(one.history._fields) - {"seconds"}:
+        assert_same(getattr(one.history, name), getattr(two.history, name))
     assert one.history.bound.shape == (2,)
     assert one.history.validation.shape == (0,)
     for ours, theirs in zip(
@@ -175,7 +177,8 @@ def test_history_holds_the_bounds_of_both_sets(exact, data):
         validation=held_out,
         progress=False,
     )
-    for bound, rows in zip(fitted.history, (data, held_out), strict=True):
+    bounds = fitted.history.bound, fitted.history.validation
+    for bound, rows in zip(bounds, (data, held_out), strict=True):
         expected = log_p(rows).mean()
         np.testing.assert_allclose(bound, [expected] * 2, rtol=1e-5)
     _, loss = jax.jit(exact.update)(fitted.state, data)  # the user's own loop goes on
@@ -237,26 +240,6 @@ def test_reaches_the_maximum_likelihood(rng_key):
     assert reached >= best - 1e-4
     np.testing.assert_allclose(fitted.history.bound[-1], best, atol=2e-4)
     assert fitted.history.bound[0] < best - 1.0
-
-
-def test_bound_that_is_not_finite_stops_training(pair):
-    def model(data, subset=None):
-        loc = numpyro.param("loc", 0.0)
-        with data.plate():
-            numpyro.sample("z", dist.Normal())
-            for name, (width,) in zip(data.names, data.event_shapes, strict=True):
-                zero = jnp.zeros((data.size, width))
-                cs.observe(data, name, dist.Normal(zero + loc, 1.0), subset)
-
-    def guide(data, subset=None):
-        with data.plate():
-            numpyro.sample("z", dist.Normal())
-
-    svi = SVI(model, guide, SGD(1e30), cs.MaskedELBO())
-    with pytest.raises(
-        FloatingPointError, match=r"bound of epoch 1 is .*learning rate"
-    ):
-        cs.fit(KEY, svi, pair, num_epochs=5, progress=False)
 
 
 @pytest.fixture

@@ -104,8 +104,7 @@ def _blame(svi: SVI, state: SVIState, batch: MultimodalData, beta) -> tuple:
         return "bound", nobody
     blames: list[Blame] = nonfinite_terms(svi.loss, *programs)
     if blames:
-        bad = np.asarray(blames[0].rows)
-        return blames[0].term, nobody if bad.all() else bad
+        return blames[0].term, np.asarray(blames[0].rows)
     more = {} if beta is None else {"beta": beta}
     name = _first_nonfinite(_gradient(svi, state, key, batch, more))
     if name is not None:
@@ -125,15 +124,19 @@ def _first_nonfinite(gradient: dict) -> str | None:
     return next((n for n, g in gradient.items() if not is_finite(g)), None)
 
 
-def message(culprit: Culprit, epoch: int, step: int, row_name: Callable) -> str:
-    """The sentences of a `NonFiniteError`."""
-    kind = next(k for k in REMEDIES if culprit.term.startswith((k, k.lower())))
-    where, some = "", culprit.rows[:3].tolist()
-    if some:
-        more = len(culprit.rows) - len(some)
-        where = " in row " + ", ".join(map(row_name, some))
-        where += f" and {more} more" if more else ""
+def message(culprit: Culprit, place: str, row_name: Callable[[int], str]) -> str:
+    """The sentences of a `NonFiniteError`; `place` says when."""
+    kind = next(k for k in REMEDIES if culprit.term.startswith(k))
     return (
-        f"fit: step {step} (epoch {epoch}): {culprit.term} is not finite{where}. What "
+        f"fit: {place}: {culprit.term} is not finite{_where(culprit.rows, row_name)}. What "
         f"usually helps: {REMEDIES[kind]}; nonfinite='skip' leaves such steps out"
     )
+
+
+def _where(rows: Int[np.ndarray, " rows"], row_name: Callable[[int], str]) -> str:
+    if not len(rows):
+        return ""
+    named = ", ".join(map(row_name, np.unique(rows)[:3].tolist()))
+    more = len(np.unique(rows)) - 3
+    several = "rows" if len(np.unique(rows)) > 1 else "row"
+    return f" in {several} {named}" + (f" and {more} more" if more > 0 else "")

@@ -95,7 +95,8 @@ class Loop:
         given = (self.source, self.settings, run.state, chunk, place)
         culprit = guard.find(self.svi, *given)
         step = run.done + culprit.offset
-        text = guard.message(culprit, run.epoch, step, self._row)
+        when = f"after {step} good steps, in epoch {run.epoch + 1} of {self.num_epochs}"
+        text = guard.message(culprit, when, self._row)
         good = Run(culprit.state, run.best, run.epoch, start + culprit.offset, step)
         if self.store is not None:
             kept = self.store.save_as("last-good", good.header(), good.tree())

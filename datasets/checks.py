@@ -6,34 +6,79 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from consilience.datasets.validation import unique_names
+from consilience.datasets.validation import Labels, unique_names
 
 
-def check_standardize(data, names, like) -> None:
+def check_standardize(data, names, like, log) -> None:
     """Refuse a standardisation that would be wrong."""
     if data.standardization is not None:
         raise ValueError(
             "standardize: expected unscaled data, but they are scaled already"
         )
-    if like is not None and names is not None:
-        raise ValueError("standardize: expected `names` or `like`, got both")
-    if like is not None and like.standardization is None:
-        raise ValueError("like: expected standardised data, got unscaled ones")
-    chosen = like.standardization.loc if like is not None else names or ()
+    _check_arguments(names, like, log)
+    fitted = None if like is None else like.standardization
+    chosen = fitted.loc if fitted else dict.fromkeys((*(names or ()), *log))
+    log, argument = (fitted.log, "like") if fitted else (log, "log")
     for name in chosen:
-        data.index(name)
-        dtype = data.values[name].dtype
-        if not jnp.issubdtype(dtype, jnp.floating):
+        dtype = data.values[data.names[data.index(name)]].dtype
+        if name not in log and not jnp.issubdtype(dtype, jnp.floating):
             raise ValueError(
-                f"standardize: modality {name!r}: expected floats, got {dtype}"
+                f"standardize: modality {name!r}: expected floats, got {dtype}; whole "
+                "numbers are scaled with log=(...) only"
             )
         ours = data.event_shapes[data.index(name)]
-        theirs = like.standardization.loc[name].shape if like is not None else ours
+        theirs = fitted.loc[name].shape if fitted else ours
         if ours != theirs:
             raise ValueError(
                 f"like: modality {name!r}: expected measurements of shape {ours}, got "
                 f"{theirs}"
             )
+        if name in log:
+            _check_above_minus_one(data, name, argument)
+
+
+def _check_arguments(names, like, log) -> None:
+    for argument, given in (("names", names), ("log", log)):
+        if isinstance(given, str):
+            raise ValueError(
+                f"{argument}: expected a list of modalities, got the text {given!r}"
+            )
+        if len(set(given or ())) < len(given or ()):
+            raise ValueError(f"{argument}: expected each name once, got {given!r}")
+    if like is not None and (names is not None or log):
+        other = "`log`" if names is None else "`names`"
+        raise ValueError(f"standardize: expected {other} or `like`, got both")
+    if like is not None and like.standardization is None:
+        raise ValueError("like: expected standardised data, got unscaled ones")
+    for name in log if names is not None else ():
+        if name not in names:
+            raise ValueError(
+                f"log: expected modalities that are scaled, {', '.join(names)}, got "
+                f"{name!r}"
+            )
+
+
+def _check_above_minus_one(data, name: str, argument: str) -> None:
+    """Refuse values that have no log(1 + x)."""
+    values = np.asarray(data.values[name])
+    bad = observed_entries(data, name) & (values <= -1)
+    if bad.any():
+        i, where = data.index(name), np.argwhere(bad)[0]
+        columns = data.feature_names[i] if data.feature_names else ()
+        place = Labels(name, data.row_names, columns, values.shape[1:]).place(where)
+        raise ValueError(
+            f"{argument}: modality {name!r}: {place}: expected a value above −1 for "
+            f"log(1 + x), got {values[tuple(where)]}"
+        )
+
+
+def observed_entries(data, name: str) -> np.ndarray:
+    """`data.observed(name)` without a device: checks compile nothing."""
+    i, values = data.index(name), np.asarray(data.values[name])
+    column = np.asarray(data.present)[:, i].reshape((-1,) + (1,) * (values.ndim - 1))
+    return np.broadcast_to(
+        column & np.asarray(data.entries.get(name, True)), values.shape
+    )
 
 
 def check_keep(data, keep, allow_empty_rows: bool) -> None:
@@ -44,7 +89,8 @@ def check_keep(data, keep, allow_empty_rows: bool) -> None:
         )
     if allow_empty_rows or isinstance(keep, jax.core.Tracer):
         return
-    empty = np.asarray(data.present.any(-1) & ~(data.present & keep).any(-1))
+    present, keep = np.asarray(data.present), np.asarray(keep)
+    empty = present.any(-1) & ~(present & keep).any(-1)
     if empty.any():
         raise ValueError(
             f"keep: expected every row to keep a modality, but row {int(empty.argmax())} "
@@ -117,7 +163,7 @@ def _same_scaling(a, b) -> bool:
     if a is None or b is None:
         return a is b
     pairs = [(a.loc, b.loc), (a.scale, b.scale)]
-    return all(
+    return set(a.log) == set(b.log) and all(
         x.keys() == y.keys() and all(np.array_equal(x[n], y[n]) for n in x)
         for x, y in pairs
     )

@@ -220,31 +220,38 @@ class MultimodalData:
         self,
         names: Sequence[str] | None = None,
         like: "MultimodalData | None" = None,
+        *,
+        log: Sequence[str] = (),
     ) -> "MultimodalData":
         """Scale modalities to mean 0 and standard deviation 1, and remember how.
 
         Generated values and log-likelihoods come back in the first units.
 
         Args:
-            names: modalities to scale; all with floating-point values by default.
+            names: modalities to scale; all with floating-point values and those of `log`
+                by default.
             like: take its standardisation (that of the training rows) in place of a
                 new one.
+            log: modalities of which log(1 + x) is scaled: positive measurements over
+                several orders of magnitude. Whole numbers become floats here.
 
         Raises:
-            ValueError: already standardised; a modality of integers; `like` has none.
+            ValueError: already standardised; a modality of integers without `log`; a
+                value of −1 or less with it; `like` has none.
         """
-        checks.check_standardize(self, names, like)
-        if like is not None:
-            fitted = like.standardization
-        else:
-            floats = [n for n in self.names if _is_float(self.values[n])]
-            chosen = floats if names is None else names
-            values = {name: self.filled(name) for name in chosen}
-            fitted = Standardization.fit(values, {n: self.observed(n) for n in chosen})
+        checks.check_standardize(self, names, like, log)
+        fitted = like.standardization if like is not None else self._fit(names, log)
         scaled = dataclasses.replace(
             self, values=fitted.apply(self.values), standardization=fitted
         )
         return scaled.restrict(scaled.present, allow_empty_rows=True)
+
+    def _fit(self, names: Sequence[str] | None, log: Sequence[str]) -> Standardization:
+        floats = [n for n in self.names if _is_float(self.values[n]) or n in log]
+        chosen = floats if names is None else names
+        values = {name: self.filled(name) for name in chosen}
+        observed = {name: self.observed(name) for name in chosen}
+        return Standardization.fit(values, observed, log)
 
     def unstandardize(self, values: Mapping[str, Array]) -> dict[str, Array]:
         """Arrays `[..., *event]` by modality in the units of the unscaled data."""
@@ -263,7 +270,8 @@ class MultimodalData:
         if self.standardization is None:
             return total
         for i, name in enumerate(self.names):
-            term = self.standardization.log_jacobian(name, self.observed(name))
+            values, observed = self.filled(name), self.observed(name)
+            term = self.standardization.log_jacobian(name, values, observed)
             total = total + jnp.where(subset[:, i], term, 0.0)
         return total
 

@@ -1,67 +1,98 @@
 """Scaling of modalities to zero mean and unit variance, and back again."""
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Bool, Float
+from jaxtyping import Array, Bool, Float, Shaped
 
 from consilience.datasets.pytree import pytree_dataclass
 
 
-@pytree_dataclass()
+@pytree_dataclass(static=("log",))
 @dataclasses.dataclass(frozen=True, eq=False)
 class Standardization:
-    """x ↦ (x − loc) / scale, per modality and feature.
+    """x ↦ (g(x) − loc) / scale, per modality and feature; g(x) is x or log(1 + x).
 
     Attributes:
-        loc: feature means by modality, each `[*event]`.
-        scale: feature standard deviations by modality, each `[*event]`; 1 where a
+        loc: means of g(x) by modality, each `[*event]`.
+        scale: standard deviations of g(x) by modality, each `[*event]`; 1 where a
             feature never varies.
+        log: the modalities with g(x) = log(1 + x).
     """
 
     loc: dict[str, Float[Array, "..."]]
     scale: dict[str, Float[Array, "..."]]
+    log: tuple[str, ...] = ()
 
     @classmethod
     def fit(
         cls,
-        values: Mapping[str, Float[Array, "rows ..."]],
+        values: Mapping[str, Shaped[Array, "rows ..."]],
         observed: Mapping[str, Bool[Array, "rows ..."]],
+        log: Sequence[str] = (),
     ) -> "Standardization":
-        """Measure mean and standard deviation over the observed entries of `values`."""
-        moments = {name: _moments(x, observed[name]) for name, x in values.items()}
+        """Measure mean and standard deviation of g(x) over the observed `values`."""
+        moments = {
+            name: _moments(jnp.log1p(x) if name in log else x, observed[name])
+            for name, x in values.items()
+        }
         return cls(
             {name: loc for name, (loc, _) in moments.items()},
             {name: scale for name, (_, scale) in moments.items()},
+            tuple(log),
         )
 
     def apply(self, values: Mapping[str, Array]) -> dict[str, Array]:
         """Standardise arrays `[..., *event]` by modality; others pass unchanged."""
         return {
-            name: (x - self.loc[name]) / self.scale[name] if name in self.loc else x
+            name: self._apply(name, x) if name in self.loc else x
             for name, x in values.items()
         }
 
     def invert(self, values: Mapping[str, Array]) -> dict[str, Array]:
         """Bring arrays `[..., *event]` back to their first units."""
         return {
-            name: x * self.scale[name] + self.loc[name] if name in self.loc else x
+            name: self._invert(name, x) if name in self.loc else x
             for name, x in values.items()
         }
 
+    def log_derivative(
+        self, name: str, values: Shaped[Array, "..."]
+    ) -> Float[Array, "..."]:
+        """log ∂y/∂x of each entry at standardised values y `[..., *event]`.
+
+        y = (g(x) − loc) / scale has ∂y/∂x = g′(x) / scale, and for g(x) = log(1 + x)
+        log g′(x) = −g(x) = −(y · scale + loc).
+        """
+        if name not in self.scale:
+            return jnp.zeros(jnp.shape(values))
+        term = -jnp.log(self.scale[name])
+        if name in self.log:
+            term = term - (values * self.scale[name] + self.loc[name])
+        return jnp.broadcast_to(term, jnp.shape(values))
+
     def log_jacobian(
-        self, name: str, observed: Bool[Array, "rows ..."]
+        self,
+        name: str,
+        values: Shaped[Array, "rows ..."],
+        observed: Bool[Array, "rows ..."],
     ) -> Float[Array, " rows"]:
-        """log |∂(standardised)/∂(first units)| of each row of one modality.
+        """log |∂(standardised)/∂(first units)| of each row at its standardised values.
 
         Add it to a log-density of standardised values to have that of the first ones.
         """
-        if name not in self.scale:
-            return jnp.zeros(observed.shape[0])
-        terms = jnp.where(observed, -jnp.log(self.scale[name]), 0.0)
+        terms = jnp.where(observed, self.log_derivative(name, values), 0.0)
         return terms.reshape(observed.shape[0], -1).sum(-1)
+
+    def _apply(self, name: str, x: Array) -> Array:
+        g = jnp.log1p(x) if name in self.log else x
+        return (g - self.loc[name]) / self.scale[name]
+
+    def _invert(self, name: str, y: Array) -> Array:
+        g = y * self.scale[name] + self.loc[name]
+        return jnp.expm1(g) if name in self.log else g
 
 
 def _moments(

@@ -11,7 +11,7 @@ RESERVED = ("data", "features", "prior", "w", "z")
 RESERVED_COVARIATES = ("present", "subset")
 
 
-class _Labels(NamedTuple):
+class Labels(NamedTuple):
     """Names that make an error readable."""
 
     modality: str
@@ -49,7 +49,7 @@ def validate(
         arrays[name] = _numbers(f"values[{name!r}]", value, size)
         shape = arrays[name].shape
         columns[name] = _columns(name, feature_names, shape)
-        labels[name] = _Labels(name, rows, columns[name], shape[1:])
+        labels[name] = Labels(name, rows, columns[name], shape[1:])
         observed[name] = _observed(name, value, entries.get(name), arrays[name])
     present = _present(present, observed, size)
     for i, name in enumerate(names):
@@ -203,7 +203,7 @@ def _present(given, observed: dict, size: int) -> np.ndarray:
     return _booleans("present", given, (size, len(names))).copy()
 
 
-def _check_present(labels: _Labels, present: np.ndarray, observed: np.ndarray) -> None:
+def _check_present(labels: Labels, present: np.ndarray, observed: np.ndarray) -> None:
     empty = present & ~observed.reshape(len(present), -1).any(-1)
     if empty.any():
         row = labels.row(int(empty.argmax()))
@@ -213,7 +213,7 @@ def _check_present(labels: _Labels, present: np.ndarray, observed: np.ndarray) -
         )
 
 
-def _check_finite(labels: _Labels, array: np.ndarray, observed: np.ndarray) -> None:
+def _check_finite(labels: Labels, array: np.ndarray, observed: np.ndarray) -> None:
     if array.dtype.kind != "f":
         return
     bad = observed & np.isinf(array)
@@ -228,7 +228,7 @@ def _check_finite(labels: _Labels, array: np.ndarray, observed: np.ndarray) -> N
 def _check_empty(present: np.ndarray, rows: tuple[str, ...]) -> None:
     empty = ~present.any(-1)
     if empty.any():
-        row = _Labels("", rows).row(int(empty.argmax()))
+        row = Labels("", rows).row(int(empty.argmax()))
         raise ValueError(
             f"values: {row} ({int(empty.sum())} in all): expected at least one present "
             "modality, got none; drop such rows or pass allow_empty_rows=True"
@@ -249,7 +249,7 @@ def _partial(observed: dict, present: np.ndarray, given: Mapping) -> dict:
     }
 
 
-def _to_jax(argument: str, labels: _Labels, array: np.ndarray, observed: np.ndarray):
+def _to_jax(argument: str, labels: Labels, array: np.ndarray, observed: np.ndarray):
     filled = np.where(observed, array, np.zeros((), array.dtype))
     kind = float if array.dtype.kind == "f" else int
     dtype = jnp.result_type(kind)
@@ -279,7 +279,7 @@ def _covariates(
                 f"covariates: {name!r} is reserved for a mask in the DataTree; expected "
                 "another name"
             )
-        argument, labels = f"covariates[{name!r}]", _Labels(name, rows)
+        argument, labels = f"covariates[{name!r}]", Labels(name, rows)
         array = _numbers(argument, value, size)
         unknown = np.ma.getmaskarray(value) | ~np.isfinite(array)
         if unknown.any():

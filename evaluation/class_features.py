@@ -15,24 +15,32 @@ MOST_CATEGORIES = 1000
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Centred:
-    """Floats less their column's mean, divided by a scale; flattened.
+    """Floats in the units of training, less their column's mean, over one scale; flat.
 
     Attributes:
-        loc: `[*event]`, also what stands for a missing entry.
-        scale: `[*event]`.
+        data: a row that knows how the modality was standardised.
+        name: the modality.
+        loc: `[*event]`, in the units of training.
+        scale: likewise, one number.
     """
 
-    loc: Float[Array, "..."]
-    scale: Float[Array, "..."]
+    data: MultimodalData
+    name: str
+    loc: Float[Array | np.ndarray, "..."]
+    scale: float
 
     @property
     def missing(self) -> Array:
-        return self.loc
+        """What stands for a missing entry, in the first units."""
+        return self.data.unstandardize({self.name: jnp.asarray(self.loc)})[self.name]
 
     def __call__(
         self, values: Shaped[Array | np.ndarray, "rows ..."]
     ) -> Float[Array, "rows features"]:
-        return ((values - self.loc) / self.scale).reshape(len(values), -1)
+        scaled = self.data.standardization
+        if scaled is not None:
+            values = scaled.apply({self.name: jnp.asarray(values)})[self.name]
+        return jnp.asarray((values - self.loc) / self.scale).reshape(len(values), -1)
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -68,9 +76,7 @@ def class_features(data: MultimodalData, name: str) -> Centred | Categories:
     loc = values.sum(0) / counts
     variance = np.where(observed, (values - loc) ** 2, 0.0).sum(0) / counts
     spread = np.sqrt(variance.mean()) or 1.0
-    unit = data.unstandardize({name: jnp.ones(loc.shape)})[name]
-    unit = unit - data.unstandardize({name: jnp.zeros(loc.shape)})[name]
-    return Centred(data.unstandardize({name: jnp.asarray(loc)})[name], spread * unit)
+    return Centred(data.take([0]), name, loc, float(spread))
 
 
 def training_features(

@@ -68,7 +68,7 @@ def predictive_log_density(
         return _densities(key, model, guide, params, rows, members, wanted, num_samples)
 
     found = over_rows(work, rng_key, data, subset, chunk_size, also=(wanted,))
-    return {name: _in_first_units(x, data, name) for name, x in found.items()}
+    return {n: _in_first_units(x, data, n, wanted[n]) for n, x in found.items()}
 
 
 def _checked(truth: Mapping, data: MultimodalData) -> dict[str, Array]:
@@ -84,16 +84,22 @@ def _checked(truth: Mapping, data: MultimodalData) -> dict[str, Array]:
             raise ValueError(
                 f"truth: {name!r}: expected the shape {expected}, got {np.shape(value)}"
             )
+        log = () if data.standardization is None else data.standardization.log
+        if name in log and np.any(np.asarray(value) <= -1):
+            raise ValueError(
+                f"truth: {name!r}: expected values above −1, since log(1 + x) was "
+                f"standardised, got {np.nanmin(value)}"
+            )
     return {name: jnp.asarray(value) for name, value in truth.items()}
 
 
-def _in_first_units(log_p, data: MultimodalData, name: str) -> np.ndarray:
+def _in_first_units(log_p, data: MultimodalData, name: str, wanted) -> np.ndarray:
     scaled = data.standardization
     if scaled is None or name not in scaled.scale:
         return np.asarray(log_p)
-    log_scale = jnp.log(scaled.scale[name])
-    joint = log_scale.ndim - (log_p.ndim - 1)  # axes that the likelihood has a law over
-    return np.asarray(log_p - log_scale.sum(tuple(range(-joint, 0))))
+    term = scaled.log_derivative(name, wanted)
+    joint = term.ndim - log_p.ndim  # axes that the likelihood has a law over
+    return np.asarray(log_p + term.sum(tuple(range(-joint, 0))))
 
 
 @partial(jax.jit, static_argnames=("model", "guide", "num_samples"))

@@ -89,7 +89,8 @@ def generate(
         data: N rows.
         subset: `[N, M]`, what to condition on; None means all that is present.
         num_samples: draws a row.
-        mean: give E[x_t | z] of each draw of z in place of a draw of x_t.
+        mean: give E[x_t | z] of each draw of z in place of a draw of x_t; of a modality on
+            a log scale the mean there, brought back: the median if its law is symmetric.
         chunk_size: rows at once.
 
     Returns:

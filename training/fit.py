@@ -17,12 +17,13 @@ from consilience.inference.support import check_support
 from consilience.nn.sizes import check_positive
 from consilience.training.checkpoints import Checkpoints, CheckpointStore
 from consilience.training.checks import check_settings
-from consilience.training.devices import check_mesh, place
+from consilience.training.devices import batch_mesh, place
 from consilience.training.fingerprint import fingerprint
 from consilience.training.fitted import Fitted
 from consilience.training.loggers import JSONLines, Logger
 from consilience.training.loop import MOST_STEPS, Loop
 from consilience.training.order import Order
+from consilience.training.processes import require_same, speaks, together
 from consilience.training.run import Run
 from consilience.training.sources import InMemory
 from consilience.training.start import initial_state
@@ -76,7 +77,9 @@ def fit(
             default.
         callbacks: `callback(epoch, fitted)` after each epoch; True stops the training.
         nonfinite: "stop" at a step that is not finite, or "skip" and count it.
-        mesh: devices, of this process or of several, that share every batch.
+        mesh: one axis of devices that share every batch: `jax.make_mesh((4,), ("data",))`.
+            With several processes those of all; only the first of them calls loggers and
+            callbacks, writes checkpoints and shows the progress bar.
         progress: show a progress bar.
 
     Raises:
@@ -93,10 +96,18 @@ def fit(
     check_settings(beta, early_stopping, checkpoints, validation, nonfinite)
     keys = jax.random.split(rng_key, 4)
     order = Order(keys[1], data.size, min(batch_size, data.size))
-    check_mesh(mesh, order.batch_size)
+    mesh = batch_mesh(mesh, order.batch_size)
     watch = Watch(_loggers(loggers, checkpoints), tuple(callbacks))
     validate = _validation(keys[2], svi, data, validation, mesh)
     state = initial_state(keys[0], svi, data.batch(jnp.arange(order.batch_size)), start)
+    require_same(
+        num_epochs=num_epochs,
+        batch_size=order.batch_size,
+        data=data.bare(),
+        validation=validation and validation.bare(),
+        rng_key=jax.random.key_data(rng_key),
+        svi=svi.get_params(state),
+    )
     params, rows = svi.get_params(state), data.bare()
     _inspect(svi.loss)(svi.model, svi.guide, params, rows)
     check_support(keys[3], svi.model, svi.guide, params, rows)
@@ -105,7 +116,8 @@ def fit(
     if checkpoints is not None:
         settings = (nonfinite, segment)
         known = fingerprint(rng_key, svi, order, data, *settings)
-        store = CheckpointStore(checkpoints, known)
+        with together():
+            store = CheckpointStore(checkpoints, known)
     loop = Loop(
         svi=svi,
         source=InMemory(place(rows, mesh), order),
@@ -135,9 +147,10 @@ def _train(loop: Loop, state: SVIState, progress: bool) -> Fitted:
         stack.callback(loop.source.close)
         if loop.store is not None:
             stack.enter_context(loop.signals)
-        loop.watch.open(run.done if resumed else None)
+        with together():
+            loop.watch.open(run.done if resumed else None)
         stack.callback(loop.watch.close)
-        bar = Bar(progress, total, run.done * rows)
+        bar = Bar(progress and speaks(), total, run.done * rows)
         stack.callback(bar.close)
         loop.train(run, bar)
     return loop.fitted(run)
@@ -148,7 +161,7 @@ def _validation(rng_key, svi, data, validation, mesh) -> Callable | None:
         return None
     require_data(validation)
     rows = validation.conform(data.take([0]), "validation").bare()
-    return partial(validation_bound, rng_key, svi, data=place(rows, mesh))
+    return partial(validation_bound, rng_key, svi, data=place(rows, mesh), mesh=mesh)
 
 
 def _loggers(loggers, checkpoints: Checkpoints | None) -> tuple[Logger, ...]:

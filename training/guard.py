@@ -12,6 +12,7 @@ from numpyro.infer.svi import SVIState
 from consilience.datasets.data import MultimodalData
 from consilience.inference.blame import Blame, nonfinite_terms
 from consilience.inference.elbo import MultimodalELBO
+from consilience.training.devices import local
 from consilience.training.sources import Source, rows_of
 from consilience.training.steps import Settings, is_finite, run_segment
 
@@ -86,7 +87,8 @@ def find(
         after, steps = run_segment(svi, source.take, settings, *given)
         if not (np.isfinite(steps.bound).all() and steps.finite):
             one = jax.tree.map(lambda x: x[0], item)
-            batch = source.take(source.resident, one)
+            state, resident, one = local((state, source.resident, one))
+            batch = source.take(resident, one)
             beta = None if settings.beta is None else settings.beta(first + offset)
             term, bad = _blame(svi, state, batch, beta)
             rows = rows_of(source, epoch, start + offset)[bad]

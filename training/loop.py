@@ -6,14 +6,17 @@ import time
 from collections.abc import Callable, Iterator
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from numpyro.infer import SVI
 
 from consilience.datasets.data import MultimodalData
 from consilience.training import guard
 from consilience.training.checkpoints import CheckpointStore
+from consilience.training.devices import local
 from consilience.training.fitted import Fitted
 from consilience.training.history import Epoch
+from consilience.training.processes import largest, together
 from consilience.training.run import Run, Sums
 from consilience.training.signals import Signals
 from consilience.training.sources import Source
@@ -65,7 +68,7 @@ class Loop:
             self._end_epoch(run)
             bar.show(run.epochs[-1], self.num_epochs)
         if self.store is not None:
-            run.save(self.store)
+            self._save(run)
 
     def segments(self, start: int) -> Iterator[tuple[int, int]]:
         """Pieces of an epoch as even as can be, from one that begins at `start`."""
@@ -85,9 +88,20 @@ class Loop:
             self._stop_at(run, chunk, start)
         run.sums.add(bound, reconstruction, time.perf_counter() - began)
         run.state, run.step, run.done = state, stop, run.done + stop - start
-        if self.store is not None and (self.store.due(run.done) or self.signals.came):
+        if self.store is not None:
+            self._keep(run)
+
+    def _keep(self, run: Run) -> None:
+        """Save what is due; stop if a process was told to, behind a checkpoint."""
+        asked, due = self.signals.asked(), largest(self.store.due(run.done))
+        if asked or due:
+            self._save(run)
+        if asked:  # a signal that came since then waits: other processes do not know
+            self.signals.obey()
+
+    def _save(self, run: Run) -> None:
+        with together():
             run.save(self.store)
-        self.signals.obey()
 
     def _stop_at(self, run: Run, chunk: object, start: int) -> None:
         """Name the step that is not finite, keep the state before it, raise."""
@@ -114,8 +128,9 @@ class Loop:
             run.best, run.best_epoch = run.state, run.epoch
         run.epoch, run.step, run.sums = run.epoch + 1, 0, Sums()
         enough = self.stopping is not None and self.stopping.enough(run.validations)
-        said = self.watch.epoch(run.epochs[-1], lambda: self.fitted(run))
-        run.stopped = enough or said
+        with together():
+            said = self.watch.epoch(run.epochs[-1], lambda: self.fitted(run))
+        run.stopped = bool(largest(enough or said))
 
     def _record(self, run: Run, validation: float) -> Epoch:
         bound, reconstruction = run.sums.means()
@@ -128,7 +143,7 @@ class Loop:
             bound=bound,
             reconstruction=reconstruction,
             rate=reconstruction - bound,
-            beta=math.nan if beta is None else float(beta(run.done - 1)),
+            beta=math.nan if beta is None else float(beta(jnp.array(run.done - 1))),
             validation=validation,
             skipped=run.sums.skipped,
             seconds=seconds,
@@ -138,4 +153,5 @@ class Loop:
     def fitted(self, run: Run) -> Fitted:
         """The fit as it stands; its best state if validation has told one."""
         best = run.best if self.validate is not None and run.best_epoch >= 0 else None
-        return Fitted(self.svi, run.state, run.history, self.schema, best)
+        state, best = local((run.state, best))
+        return Fitted(self.svi, state, run.history, self.schema, best)

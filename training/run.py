@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpyro.infer.svi import SVIState
 
+from consilience.training.devices import local
 from consilience.training.history import Epoch, History
 
 if TYPE_CHECKING:
@@ -76,8 +77,8 @@ class Run:
         return [e.validation for e in self.epochs]
 
     def tree(self) -> dict[str, SVIState]:
-        """Its arrays."""
-        return {"state": self.state, "best": self.best}
+        """Its arrays, on one device."""
+        return local({"state": self.state, "best": self.best})
 
     def header(self) -> dict:
         """Everything else, as JSON has it."""

@@ -66,7 +66,7 @@ def run_segment(
         item, index = given
         batch = on_mesh(take(resident, item), settings.mesh)
         state, values = update(svi, settings, state, batch, index)
-        return replicated(state, settings.mesh), values
+        return replicated((state, values), settings.mesh)
 
     count = len(jax.tree.leaves(chunk)[0])
     state, values = lax.scan(step, state, (chunk, first + jnp.arange(count)))

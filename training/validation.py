@@ -4,11 +4,13 @@ from functools import partial
 
 import jax
 import jax.numpy as jnp
+from jax.sharding import Mesh
 from jaxtyping import Array, Float, Key
 from numpyro.infer import SVI
 from numpyro.infer.svi import SVIState
 
 from consilience.datasets.data import MultimodalData
+from consilience.training.devices import on_mesh, replicated
 
 
 def validation_bound(
@@ -17,21 +19,24 @@ def validation_bound(
     state: SVIState,
     data: MultimodalData,
     *,
-    chunk_size: int = 2000,
+    chunk_size: int = 1920,
+    mesh: Mesh | None = None,
 ) -> float:
     """The bound per row over `data` in nats, in the units that the model was trained in.
 
-    Global latents are counted with each chunk of rows in proportion to its size.
+    Global latents are counted with each chunk of rows in proportion to its size. Devices
+    of a `mesh` share the chunks that they divide, as many numbers of devices do 1920.
     """
     params, total = svi.get_params(state), 0.0
     for start in range(0, data.size, chunk_size):
         index = jnp.arange(start, min(start + chunk_size, data.size))
         key = jax.random.fold_in(rng_key, start)
         rows = data.batch(index)  # scaled up to all rows, hence a mean of the chunks
-        total += len(index) / data.size * float(_bound(svi, key, params, rows))
+        total += len(index) / data.size * float(_bound(svi, mesh, key, params, rows))
     return total / data.size
 
 
-@partial(jax.jit, static_argnames="svi")
-def _bound(svi, rng_key, params, data) -> Float[Array, ""]:
-    return -svi.loss.loss(rng_key, params, svi.model, svi.guide, data)
+@partial(jax.jit, static_argnames=("svi", "mesh"))
+def _bound(svi, mesh, rng_key, params, data) -> Float[Array, ""]:
+    rows = on_mesh(data, mesh)
+    return replicated(-svi.loss.loss(rng_key, params, svi.model, svi.guide, rows), mesh)

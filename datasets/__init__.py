@@ -2,6 +2,7 @@
 
 from consilience.datasets.data import MultimodalData
 from consilience.datasets.digits import quadrants_and_word
+from consilience.datasets.frames import complete, to_frames, write_frame, write_frames
 from consilience.datasets.missing import missing_completely_at_random
 from consilience.datasets.pairing import pair_by_label
 from consilience.datasets.read import read, read_arrays
@@ -10,9 +11,13 @@ from consilience.datasets.standardization import Standardization
 __all__ = [
     "MultimodalData",
     "Standardization",
+    "complete",
     "missing_completely_at_random",
     "pair_by_label",
     "quadrants_and_word",
     "read",
     "read_arrays",
+    "to_frames",
+    "write_frame",
+    "write_frames",
 ]

@@ -19,7 +19,8 @@ class Epoch(NamedTuple):
         epoch: its number, from 0.
         step: steps taken when it ends, those of earlier epochs too.
         bound: mean over the epoch's steps, in the units that the model was trained in.
-        reconstruction: Σ score · log p(x_s | z), weighted as in the bound.
+        reconstruction: Σ score · log p(x_s | z), weighted as in the bound; NaN for a bound
+            that is none of ours.
         rate: reconstruction − bound, all that the bound takes off, times β.
         beta: at the epoch's last step; NaN if the bound's own.
         validation: bound of the held-out rows; NaN without any.
@@ -46,8 +47,8 @@ class History(NamedTuple):
     Attributes:
         bound: mean over the epoch's steps.
         validation: of the held-out rows; empty without any.
-        reconstruction: Σ score · log p(x_s | z).
-        rate: reconstruction − bound.
+        reconstruction: Σ score · log p(x_s | z); empty for a bound that is none of ours.
+        rate: reconstruction − bound; likewise.
         beta: at the epoch's last step; empty if it is the bound's own.
         step: steps taken when the epoch ends.
         skipped: steps that were left out.
@@ -72,10 +73,20 @@ class History(NamedTuple):
             name: np.array([getattr(e, name) for e in records], kinds.get(name, float))
             for name in cls._fields
         }
-        for name in ("validation", "beta"):
+        for name in ("validation", "reconstruction", "rate", "beta"):
             if np.isnan(columns[name]).all():
                 columns[name] = NONE
         return cls(**columns)
+
+    @property
+    def best_epoch(self) -> int | None:
+        """The epoch with the highest validation bound, the first one of equals.
+
+        None without held-out rows.
+        """
+        if np.isnan(self.validation).all():
+            return None
+        return int(np.nanargmax(self.validation))
 
     def to_frame(self) -> "DataFrame":
         """A table with a row an epoch; columns that hold nothing are left out."""

@@ -2,11 +2,12 @@
 
 import json
 import math
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Protocol, runtime_checkable
 
-Numbers = Mapping[str, float]
+Numbers = Mapping[str, float | int]
 
 
 @runtime_checkable
@@ -14,7 +15,9 @@ class Logger(Protocol):
     """Takes the numbers of each epoch."""
 
     def open(self, step: int | None) -> None:
-        """A run begins (None), or goes on after `step` steps: later ones will come again.
+        """A run begins (None), or goes on behind the epoch that ended with `step` steps.
+
+        What was logged of later steps will come again.
 
         Raises:
             ValueError: a run begins where another one has been logged.
@@ -31,13 +34,13 @@ class JSONLines:
     """A file with a JSON object an epoch, written as it happens. The default logger.
 
     A run that goes on from a checkpoint takes the lines of later steps out first; a new
-    one refuses a file with lines. Numbers that are not finite are null.
+    one refuses a file with anything in it. Numbers that are not finite are null.
 
     Args:
         path: the file; its folder is made.
     """
 
-    def __init__(self, path: str | Path):
+    def __init__(self, path: str | os.PathLike):
         self.path = Path(path)
 
     def open(self, step: int | None) -> None:
@@ -45,9 +48,9 @@ class JSONLines:
         lines = self._lines()
         if step is None and lines:
             raise ValueError(
-                f"path: {self.path} holds the log of another run; expected a new file"
+                f"path: expected a new file, but {self.path} holds the log of another run"
             )
-        kept = [line for line in lines if _step(line) <= (step or 0)]
+        kept = [line for line, of in lines if of <= (step or 0)]
         partial = self.path.with_name(f".{self.path.name}.partial")
         partial.write_text("".join(line + "\n" for line in kept))
         partial.replace(self.path)
@@ -60,14 +63,27 @@ class JSONLines:
     def close(self) -> None:
         """Every line is on disk already."""
 
-    def _lines(self) -> list[str]:
-        """Whole lines; the last one may have been cut off."""
-        if not self.path.exists():
-            return []
-        return [line for line in self.path.read_text().splitlines() if _step(line) >= 0]
+    def _lines(self) -> list[tuple[str, int]]:
+        """Whole lines and their steps; the last one may have been cut off.
+
+        Raises:
+            ValueError: it is no such file.
+        """
+        text = self.path.read_text(errors="replace") if self.path.exists() else ""
+        lines = [(line, _step(line)) for line in text.splitlines()]
+        if lines and lines[-1][1] < 0 and lines[-1][0].startswith("{"):
+            lines = lines[:-1]
+        for i, (line, of) in enumerate(lines):
+            if of < 0:
+                raise ValueError(
+                    f"path: expected a new file or a log, but line {i + 1} of {self.path} "
+                    f"is {line[:40]!r}"
+                )
+        return lines
 
 
 def _step(line: str) -> int:
+    """The step of a line; −1 if it has none."""
     try:
         return int(json.loads(line)["step"])
     except (ValueError, KeyError, TypeError):
@@ -77,27 +93,37 @@ def _step(line: str) -> int:
 class TensorBoard:
     """Scalars for TensorBoard, by tensorboardX; `pip install 'consilience[tensorboard]'`.
 
+    A run that goes on has TensorBoard forget its events of later steps; a new one refuses
+    a folder with events.
+
     Args:
-        folder: of the event files.
+        folder: of the event files; it is made.
 
     Raises:
         ImportError: tensorboardX is not installed.
     """
 
-    def __init__(self, folder: str | Path):
+    def __init__(self, folder: str | os.PathLike):
         self.folder, self.writer = Path(folder), None
         _require("tensorboardX", "tensorboard")
 
     def open(self, step: int | None) -> None:
         from tensorboardX import SummaryWriter
 
-        self.writer = SummaryWriter(str(self.folder), purge_step=step or None)
+        if step is None and any(self.folder.glob("*.tfevents.*")):
+            raise ValueError(
+                f"folder: expected a new one, but {self.folder} holds events of another run"
+            )
+        settings = {"purge_step": None if step is None else step + 1, "flush_secs": 10}
+        suffix = f".{step or 0}"  # files are named by the second, and overwritten
+        self.writer = SummaryWriter(
+            str(self.folder), filename_suffix=suffix, **settings
+        )
 
     def log(self, step: int, numbers: Numbers) -> None:
         for name, value in numbers.items():
-            if math.isfinite(value):
+            if math.isfinite(value) and name != "step":
                 self.writer.add_scalar(name, value, step)
-        self.writer.flush()
 
     def close(self) -> None:
         self.writer.close()
@@ -107,7 +133,7 @@ class WeightsAndBiases:
     """A run of Weights & Biases; `pip install 'consilience[wandb]'`.
 
     Args:
-        settings: of `wandb.init`: `project`, `name`, `id` and `resume` to go on.
+        settings: of `wandb.init`: `project`, `name`; `id` and `resume` to go on.
 
     Raises:
         ImportError: wandb is not installed.

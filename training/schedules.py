@@ -1,13 +1,14 @@
 """Optimisers and schedules that most trainings want; any of Optax's will do as well."""
 
-import math
 from collections.abc import Callable
 
+import jax
 import jax.numpy as jnp
 import optax
 from jaxtyping import Array
 
 from consilience.nn.sizes import check_positive
+from consilience.training.numbers import check_numbers, check_whole
 
 SCHEDULES = ("constant", "cosine", "linear", "exponential")
 
@@ -37,29 +38,18 @@ def adam(
         ValueError: a number out of its range; an unknown schedule, or one without
             `num_steps`.
     """
-    _check(learning_rate, schedule, num_steps, warmup, clip_norm, weight_decay)
+    check_numbers(zero=False, learning_rate=learning_rate)
+    check_numbers(zero=True, weight_decay=weight_decay)
+    _check_schedule(schedule, num_steps, warmup)
     rate = _rate(learning_rate, num_steps, schedule, warmup)
-    kind = optax.adamw(rate, weight_decay=weight_decay)
-    parts = [optax.adam(rate) if weight_decay == 0 else kind]
+    if weight_decay:
+        parts = [optax.adamw(rate, weight_decay=weight_decay)]
+    else:
+        parts = [optax.adam(rate)]
     if clip_norm is not None:
+        check_numbers(zero=False, clip_norm=clip_norm)
         parts.insert(0, optax.clip_by_global_norm(clip_norm))
     return optax.chain(*parts)
-
-
-def _rate(learning_rate, num_steps, schedule, warmup):
-    if schedule == "constant":
-        after = optax.constant_schedule(learning_rate)
-    else:
-        steps = num_steps - warmup
-        after = {
-            "cosine": lambda: optax.cosine_decay_schedule(learning_rate, steps),
-            "linear": lambda: optax.linear_schedule(learning_rate, 0.0, steps),
-            "exponential": lambda: optax.exponential_decay(learning_rate, steps, 0.01),
-        }[schedule]()
-    if not warmup:
-        return learning_rate if schedule == "constant" else after
-    rise = optax.linear_schedule(0.0, learning_rate, warmup)
-    return optax.join_schedules([rise, after], [warmup])
 
 
 def warm_up(num_steps: int, beta: float = 1.0, start: float = 0.0) -> Callable:
@@ -69,9 +59,7 @@ def warm_up(num_steps: int, beta: float = 1.0, start: float = 0.0) -> Callable:
         ValueError: a number out of its range.
     """
     check_positive(num_steps=num_steps)
-    for name, value in {"beta": beta, "start": start}.items():
-        if not 0 <= value < math.inf:
-            raise ValueError(f"{name}: expected a number of 0 or more, got {value!r}")
+    check_numbers(zero=True, beta=beta, start=start)
 
     def schedule(step: Array) -> Array:
         share = jnp.clip(step / num_steps, 0.0, 1.0)
@@ -87,9 +75,9 @@ def cyclical(period: int, beta: float = 1.0, rise: float = 0.5) -> Callable:
         ValueError: a number out of its range.
     """
     check_positive(period=period)
-    if not 0 <= beta < math.inf:
-        raise ValueError(f"beta: expected a number of 0 or more, got {beta!r}")
-    if not 0 < rise <= 1:
+    check_numbers(zero=True, beta=beta)
+    check_numbers(zero=False, rise=rise)
+    if rise > 1:
         raise ValueError(f"rise: expected a share above 0 and up to 1, got {rise!r}")
 
     def schedule(step: Array) -> Array:
@@ -98,15 +86,56 @@ def cyclical(period: int, beta: float = 1.0, rise: float = 0.5) -> Callable:
     return schedule
 
 
-def _check(learning_rate, schedule, num_steps, warmup, clip_norm, weight_decay) -> None:
+def check_beta(beta: Callable) -> None:
+    """Refuse what is no function of a traced step to one number of 0 or more.
+
+    Raises:
+        TypeError: no function, one that cannot be traced, or not of one number.
+        ValueError: at step 0 it is out of its range.
+    """
+    advice = "expected a function of the step, such as warm_up(1000)"
+    if not callable(beta):
+        raise TypeError(
+            f"beta: {advice}, got {beta!r}; a constant is the bound's own setting, "
+            "MaskedELBO(beta=...)"
+        )
+    try:
+        found = jax.eval_shape(beta, jnp.zeros((), int))
+    except TypeError as error:
+        said = str(error).splitlines()[0]
+        raise TypeError(
+            f"beta: {advice}, whose step JAX can trace; it said: {said}"
+        ) from error
+    if jnp.shape(found) or not jnp.issubdtype(jnp.result_type(found), jnp.number):
+        raise TypeError(f"beta: {advice}, that returns one number, got {found}")
+    check_numbers(zero=True, **{"beta(0)": float(beta(jnp.zeros((), int)))})
+
+
+def _rate(learning_rate, num_steps, schedule, warmup):
+    """The learning rate by step, or the number that it always is."""
+    if schedule == "constant":
+        if not warmup:
+            return learning_rate
+        after = optax.constant_schedule(learning_rate)
+    else:
+        steps = num_steps - warmup
+        after = {
+            "cosine": lambda: optax.cosine_decay_schedule(learning_rate, steps),
+            "linear": lambda: optax.linear_schedule(learning_rate, 0.0, steps),
+            "exponential": lambda: optax.exponential_decay(learning_rate, steps, 0.01),
+        }[schedule]()
+    if not warmup:
+        return after
+    rise = optax.linear_schedule(0.0, learning_rate, warmup)
+    return optax.join_schedules([rise, after], [warmup])
+
+
+def _check_schedule(schedule, num_steps, warmup) -> None:
     if schedule not in SCHEDULES:
         raise ValueError(
             f"schedule: expected one of {', '.join(SCHEDULES)}, got {schedule!r}"
         )
-    if not isinstance(warmup, int) or warmup < 0:
-        raise ValueError(
-            f"warmup: expected a whole number of 0 or more, got {warmup!r}"
-        )
+    check_whole(warmup=warmup)
     if schedule != "constant" and num_steps is None:
         raise ValueError(f"num_steps: expected a number for {schedule!r}, got None")
     if num_steps is not None:
@@ -115,12 +144,3 @@ def _check(learning_rate, schedule, num_steps, warmup, clip_norm, weight_decay) 
             raise ValueError(
                 f"warmup: expected fewer than the {num_steps} steps, got {warmup}"
             )
-    positive = {"learning_rate": learning_rate}
-    positive |= {} if clip_norm is None else {"clip_norm": clip_norm}
-    for name, value in positive.items():
-        if not 0 < value < math.inf:
-            raise ValueError(f"{name}: expected a number above 0, got {value!r}")
-    if not 0 <= weight_decay < math.inf:
-        raise ValueError(
-            f"weight_decay: expected a number of 0 or more, got {weight_decay!r}"
-        )

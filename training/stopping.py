@@ -2,19 +2,22 @@
 
 import dataclasses
 import math
+from collections.abc import Sequence
 
 from consilience.nn.sizes import check_positive
+from consilience.training.numbers import check_numbers, check_whole
 
 
 @dataclasses.dataclass(frozen=True)
 class EarlyStopping:
     """Stop once the validation bound has not risen for `patience` epochs.
 
-    The state with the highest validation bound is kept apart: `fitted.best`.
+    The state with the highest validation bound is kept apart, whatever the settings here:
+    `fitted.best`. A bound that is NaN has not risen.
 
     Attributes:
         patience: epochs without a rise.
-        min_delta: nats a row by which the bound must rise to count.
+        min_delta: nats a row by which the bound must rise above the last rise to count.
         start_epoch: the first epoch that counts, for bounds whose β is still rising.
 
     Raises:
@@ -27,17 +30,10 @@ class EarlyStopping:
 
     def __post_init__(self):
         check_positive(patience=self.patience)
-        if not 0 <= self.min_delta < math.inf:
-            raise ValueError(
-                f"min_delta: expected a number of 0 or more, got {self.min_delta!r}"
-            )
-        if not isinstance(self.start_epoch, int) or self.start_epoch < 0:
-            raise ValueError(
-                f"start_epoch: expected a whole number of 0 or more, got "
-                f"{self.start_epoch!r}"
-            )
+        check_numbers(zero=True, min_delta=self.min_delta)
+        check_whole(start_epoch=self.start_epoch)
 
-    def waited(self, validation: list[float]) -> int:
+    def waited(self, validation: Sequence[float]) -> int:
         """Epochs since the last rise."""
         best, waited = -math.inf, 0
         for value in validation[self.start_epoch :]:
@@ -45,6 +41,11 @@ class EarlyStopping:
             best, waited = (value, 0) if rose else (best, waited + 1)
         return waited
 
-    def enough(self, validation: list[float]) -> bool:
+    def enough(self, validation: Sequence[float]) -> bool:
         """Whether the bounds so far say stop."""
         return self.waited(validation) >= self.patience
+
+
+def better(validation: float, best: float) -> bool:
+    """Whether a validation bound takes the place of the best so far; NaN never stays."""
+    return validation > best or math.isnan(best)

@@ -15,12 +15,14 @@ from consilience.guides.equivariant import EquivariantAggregation
 from consilience.guides.roles import Aggregation
 from consilience.guides.sum_pooling import SumPooling
 from consilience.nn.lazy import module
+from consilience.nn.recipes import recorded
 from consilience.nn.sizes import check_positive
 from consilience.nn.spec import per_modality
 
 Guide = Callable[..., None]
 
 
+@recorded
 def amortized_guide(
     latent_dim: int,
     encoders: Callable | Mapping[str, Callable] = MLPEncoder,

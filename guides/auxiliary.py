@@ -8,10 +8,12 @@ from numpyro.distributions import constraints
 
 from consilience.guides.amortized import Guide
 from consilience.nn.private import check_private_dim, used_dimensions
+from consilience.nn.recipes import recorded
 
 AUXILIARY = "auxiliary.scale"
 
 
+@recorded
 def auxiliary_guide(guide: Guide, private_dim: int | Mapping[str, int]) -> Guide:
     """The guide, with the learned scales σ_t of r_t(w_t) = N(0, diag σ_t²).
 

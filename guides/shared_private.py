@@ -19,10 +19,12 @@ from consilience.nn.private import (
     standard_private,
     used_dimensions,
 )
+from consilience.nn.recipes import recorded
 from consilience.nn.sizes import check_positive
 from consilience.nn.spec import per_modality
 
 
+@recorded
 def shared_private_guide(
     latent_dim: int,
     private_dim: int | Mapping[str, int],

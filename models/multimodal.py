@@ -12,11 +12,13 @@ from consilience.models.decoders import MLPDecoder
 from consilience.models.likelihoods import Likelihood, num_outputs
 from consilience.models.priors import Prior, law_of
 from consilience.nn.lazy import module
+from consilience.nn.recipes import recorded
 from consilience.nn.spec import per_modality
 
 Model = Callable[..., None]
 
 
+@recorded
 def multimodal_model(
     prior: Prior,
     likelihoods: Likelihood | Mapping[str, Likelihood],

@@ -22,11 +22,13 @@ from numpyro import handlers
 from numpyro.distributions import constraints
 
 from consilience.models.covariates import integer_covariate
+from consilience.nn.recipes import recorded
 from consilience.nn.sizes import check_positive
 
 Prior = Callable[..., dist.Distribution]
 
 
+@recorded
 def standard_normal(latent_dim: int) -> Prior:
     """p(z) = N(0, I) over `[latent_dim]`.
 
@@ -41,6 +43,7 @@ def standard_normal(latent_dim: int) -> Prior:
     return prior
 
 
+@recorded
 def standard_laplace(latent_dim: int) -> Prior:
     """p(z) = Π_d Laplace(z_d; 0, 1) over `[latent_dim]`; its variance is 2.
 
@@ -55,6 +58,7 @@ def standard_laplace(latent_dim: int) -> Prior:
     return prior
 
 
+@recorded
 def gaussian_mixture(
     latent_dim: int,
     num_components: int,
@@ -120,6 +124,7 @@ def _mixture_at(points, num_components: int, latent_dim: int) -> tuple:
     return tuple(jnp.asarray(x, float) for x in parts)
 
 
+@recorded
 def label_conditional(
     latent_dim: int, num_labels: int, covariate: str = "label"
 ) -> Prior:

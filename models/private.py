@@ -21,8 +21,10 @@ from consilience.nn.private import (
     standard_private,
     used_dimensions,
 )
+from consilience.nn.recipes import recorded
 
 
+@recorded
 def learned_private(
     hidden: Sequence[int] = (64,), min_scale: float = 1e-3
 ) -> PrivatePrior:
@@ -58,6 +60,7 @@ def _network(hidden: tuple[int, ...]) -> Callable:
     return make
 
 
+@recorded
 def shared_private_model(
     prior: Prior,
     private_dim: int | Mapping[str, int],

@@ -13,10 +13,9 @@ import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 
-import jax
 import numpy as np
 
-from consilience.training.encodings import decode, encode
+from consilience.training.encodings import Stored, decode, encode
 
 FORMAT, VERSION = "consilience", 1
 HEADER, CHECKSUM, PARTIAL = "header.json", "header.sha256", ".partial"
@@ -30,7 +29,7 @@ def write_archive(
     path: str | Path,
     kind: str,
     header: Mapping,
-    arrays: Mapping[str, np.ndarray | jax.Array],
+    arrays: Mapping[str, Stored],
 ) -> None:
     """Write a file as a whole or not at all.
 
@@ -62,7 +61,7 @@ def write_archive(
     _sync_folder(path.parent)
 
 
-def read_archive(path: str | Path, kind: str) -> tuple[dict, dict[str, np.ndarray]]:
+def read_archive(path: str | Path, kind: str) -> tuple[dict, dict[str, Stored]]:
     """Header and arrays of a file, once every checksum has been found right.
 
     Raises:
@@ -143,7 +142,7 @@ def _described(path: str | Path, kind: str, members: dict[str, bytes]) -> dict:
     return described
 
 
-def _array(path: str | Path, name: str, members: dict, entry: dict) -> np.ndarray:
+def _array(path: str | Path, name: str, members: dict, entry: dict) -> Stored:
     stored = members.pop(f"{name}.npy", None)
     if stored is None:
         raise ArchiveError(f"{path}: damaged: the array {name!r} is not there")

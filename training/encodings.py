@@ -8,10 +8,10 @@ import ml_dtypes
 import numpy as np
 from jaxtyping import PyTree
 
-Leaves = dict[str, np.ndarray | jax.Array]
+Stored = np.ndarray | jax.Array
 
 
-def encode(name: str, array: np.ndarray | jax.Array) -> tuple[np.ndarray, dict]:
+def encode(name: str, array: Stored) -> tuple[np.ndarray, dict]:
     """An array of plain numbers or text, and what is needed to have the first back.
 
     Raises:
@@ -28,7 +28,7 @@ def encode(name: str, array: np.ndarray | jax.Array) -> tuple[np.ndarray, dict]:
     raise TypeError(f"arrays[{name!r}]: expected numbers or text, got {array.dtype}")
 
 
-def decode(raw: np.ndarray, encoding: Mapping[str, str]) -> np.ndarray | jax.Array:
+def decode(raw: np.ndarray, encoding: Mapping[str, str]) -> Stored:
     """The inverse of `encode`."""
     if "prng_key" in encoding:
         return jax.random.wrap_key_data(raw, impl=encoding["prng_key"])
@@ -37,14 +37,14 @@ def decode(raw: np.ndarray, encoding: Mapping[str, str]) -> np.ndarray | jax.Arr
     return raw
 
 
-def flatten(tree: PyTree) -> Leaves:
+def flatten(tree: PyTree) -> dict[str, Stored]:
     """Leaves by their path, such as `.optim_state[0]` or `['prior.loc']`."""
     leaves, _ = jax.tree_util.tree_flatten_with_path(tree)
     named = {jax.tree_util.keystr(path): leaf for path, leaf in leaves}
     return {n: leaf if _is_key(leaf) else np.asarray(leaf) for n, leaf in named.items()}
 
 
-def unflatten(like: PyTree, arrays: Mapping[str, np.ndarray | jax.Array]) -> PyTree:
+def unflatten(like: PyTree, arrays: Mapping[str, Stored]) -> PyTree:
     """A tree of the structure of `like`, whose leaves may be `jax.ShapeDtypeStruct`.
 
     Leaves come back as arrays of JAX; where `like` has NumPy's or a number, as those.
@@ -77,7 +77,7 @@ def _kind(leaf: object) -> str:
     return f"{leaf.dtype}{list(leaf.shape)}"
 
 
-def _restored(like: object, array: np.ndarray | jax.Array) -> object:
+def _restored(like: object, array: Stored) -> object:
     if isinstance(like, np.ndarray):
         return array
     if not hasattr(like, "dtype"):

@@ -1,0 +1,104 @@
+"""The generated page: the paper's figures and ours, point by point."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from types import ModuleType
+from typing import NamedTuple
+
+import numpy as np
+
+from consilience.experiments.paper.study import read
+
+HEAD = """\
+# The paper's tables
+
+Hirt, Campolo, Leong, Ortega: Learning multi-modal generative models with
+permutation-invariant encoders and tighter variational bounds, TMLR 2024. Written by
+`consilience paper`; every figure of ours is a mean over seeds ± their standard deviation.
+"""
+
+
+class Point(NamedTuple):
+    """One figure of the paper beside ours.
+
+    Attributes:
+        what: in words.
+        paper: the paper's figure, or what was aimed at, in words.
+        ours: in words.
+        holds: whether ours is as good or better; None where they measure different things.
+        reason: why they differ, where they do.
+    """
+
+    what: str
+    paper: str
+    ours: str
+    holds: bool | None
+    reason: str = ""
+
+
+def written(folder: Path, tables: Mapping[str, ModuleType]) -> str:
+    """The page of all tables whose results stand in a folder.
+
+    Raises:
+        ValueError: there are none.
+    """
+    sections = []
+    for name, table in tables.items():
+        path = folder / f"{name}.json"
+        if path.exists():
+            results = list(read(path).values())
+            of_run = f"\n{_about(results)}\n"
+            sections.append(f"## {table.TITLE}\n{of_run}\n{table.section(results)}")
+    if not sections:
+        raise ValueError(f"--out: expected results in {folder}, found none")
+    return "\n".join([HEAD, *sections])
+
+
+def _about(results: Sequence[Mapping]) -> str:
+    hours = sum(each["seconds"] for each in results) / 3600
+    devices = {
+        f"{each['ran']['device']} ({each['ran']['cores']} cores)" for each in results
+    }
+    versions = results[-1]["ran"]["versions"]
+    packages = ", ".join(f"{n} {v}" for n, v in versions.items())
+    seeds = {each["settings"]["seed"] for each in results}
+    return (
+        f"{len(results)} trainings, seeds {min(seeds)} to {max(seeds)}, {hours:.1f} hours on "
+        f"{', '.join(sorted(devices))}; {packages}; last run "
+        f"{max(each['ran']['finished'] for each in results)} UTC."
+    )
+
+
+def grouped(results: Sequence[Mapping], *keys: str) -> dict[tuple, list[Mapping]]:
+    """Results by the values of some settings, in order of appearance."""
+    found: dict[tuple, list[Mapping]] = {}
+    for each in results:
+        found.setdefault(tuple(each["settings"][key] for key in keys), []).append(each)
+    return found
+
+
+def figures(results: Sequence[Mapping], name: str) -> np.ndarray:
+    """One figure of several results; what was not finite is NaN."""
+    values = [each["figures"][name] for each in results]
+    return np.array([np.nan if v is None else v for v in values], float)
+
+
+def spread(values: np.ndarray, digits: int = 3) -> str:
+    """Mean ± standard deviation."""
+    form = f"{{:.{digits}f}}" if digits >= 0 else f"{{:.{-digits}e}}"
+    if len(values) == 1:
+        return form.format(values[0])
+    return f"{form.format(values.mean())} ± {form.format(values.std(ddof=1))}"
+
+
+def markdown(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """A table."""
+    lines = [header, ["---"] * len(header), *rows]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines) + "\n"
+
+
+def points(found: Sequence[Point]) -> str:
+    """The comparison, point by point."""
+    words = {True: "yes", False: "**no**", None: "–"}
+    rows = [(p.what, p.paper, p.ours, words[p.holds], p.reason) for p in found]
+    return markdown(("point", "paper or aim", "ours", "reached", "reason"), rows)

@@ -1,0 +1,156 @@
+"""A study: cells that are run one by one, and a JSON file that has every finished one.
+
+A study that was killed goes on where it stopped: cells in the file are not run again.
+"""
+
+import json
+import math
+import os
+import platform
+import time
+from collections.abc import Callable, Mapping, Sequence
+from importlib.metadata import version
+from pathlib import Path
+from typing import NamedTuple
+
+import jax
+
+PACKAGES = ("consilience", "numpyro", "jax", "jaxlib", "flax", "optax", "numpy")
+
+
+class Budget(NamedTuple):
+    """How much a table may cost.
+
+    Attributes:
+        seeds: data sets, each with its own model, initial values and noise.
+        steps: updates of each training.
+        rows: training rows; the paper's, or fewer to be quick.
+        few: only the rows and settings that show the trends.
+    """
+
+    seeds: int
+    steps: int
+    rows: int
+    few: bool = False
+
+
+class Cell(NamedTuple):
+    """One row of a table.
+
+    Attributes:
+        settings: what tells it from the others; words and numbers.
+        work: from seeds to the figures of each, by name. Given several seeds, it may train
+            them side by side.
+    """
+
+    settings: dict[str, str | int | float]
+    work: Callable[[list[int]], list[dict]]
+
+    def name(self, seed: int) -> str:
+        """Of the cell with one seed, in the file."""
+        return ", ".join(
+            f"{k}={v}" for k, v in (self.settings | {"seed": seed}).items()
+        )
+
+
+def run_study(
+    path: Path,
+    cells: Sequence[Cell],
+    seeds: int,
+    side_by_side: bool = False,
+    say: Callable[[str], None] = print,
+) -> list[dict]:
+    """Run what the file does not have yet, writing it after each piece.
+
+    Args:
+        path: the JSON file; its folder must be there.
+        cells: in order.
+        seeds: how many each cell is run with.
+        side_by_side: all seeds of a cell in one piece, or one after another.
+        say: told of every piece.
+
+    Returns:
+        of these cells: settings with the seed, figures, seconds, and what ran them.
+
+    Raises:
+        ValueError: two cells have one name; the file is none of ours.
+    """
+    names = [cell.name(seed) for cell in cells for seed in range(seeds)]
+    if len(set(names)) < len(names):
+        raise ValueError(f"cells: expected different settings, got {names}")
+    found = read(path) if path.exists() else {}
+    for cell in cells:
+        missing = [seed for seed in range(seeds) if cell.name(seed) not in found]
+        for some in [missing] if side_by_side else [[seed] for seed in missing]:
+            if some:
+                found |= _ran(cell, some)
+                write(path, found)
+                done = sum(name in found for name in names)
+                say(f"{path.stem} {done}/{len(names)}: {cell.name(some[-1])}")
+    return [found[name] for name in names]
+
+
+def _ran(cell: Cell, seeds: list[int]) -> dict[str, dict]:
+    """Results of some seeds by name; the seconds are shared out."""
+    started = time.perf_counter()
+    figures = cell.work(seeds)
+    seconds = round((time.perf_counter() - started) / len(seeds), 1)
+    return {
+        cell.name(seed): {
+            "settings": cell.settings | {"seed": seed},
+            "figures": each,
+            "seconds": seconds,
+            "ran": provenance(),
+        }
+        for seed, each in zip(seeds, figures, strict=True)
+    }
+
+
+def provenance() -> dict:
+    """Versions, device, and when."""
+    return {
+        "versions": {name: version(name) for name in PACKAGES},
+        "python": platform.python_version(),
+        "device": jax.devices()[0].device_kind,
+        "cores": os.cpu_count(),
+        "finished": time.strftime("%Y-%m-%d %H:%M", time.gmtime()),
+    }
+
+
+def read(path: Path) -> dict[str, dict]:
+    """Cells of a results file, by name.
+
+    Raises:
+        ValueError: it holds something else.
+    """
+    try:
+        cells = json.loads(path.read_text())["cells"]
+        if all({"settings", "figures"} <= cell.keys() for cell in cells.values()):
+            return cells
+    except (ValueError, KeyError, TypeError, AttributeError):
+        pass
+    raise ValueError(
+        f"{path}: expected results of `consilience paper`, got another file"
+    )
+
+
+def write(path: Path, cells: Mapping[str, Mapping]) -> None:
+    """Replace the file in one go: killed in between, the old one stays whole."""
+    text = json.dumps({"cells": _plain(cells)}, indent=1, allow_nan=False)
+    aside = path.with_name(path.name + ".part")
+    with open(aside, "w") as file:
+        file.write(text + "\n")
+        file.flush()
+        os.fsync(file.fileno())
+    os.replace(aside, path)
+
+
+def _plain(value):
+    """JSON has no numbers that are not finite: they become null."""
+    if isinstance(value, Mapping):
+        return {key: _plain(each) for key, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(each) for each in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value

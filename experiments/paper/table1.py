@@ -1,0 +1,175 @@
+"""Table 1: the illustrative bi-modal linear model, gap and rates beside the exact optimum.
+
+x_1 = z_0 + z_1 + u_1, x_2 = z_0 + 10 z_2 + u_2, σ = 1 given (Hirt et al. 2024, section
+5.1). Every column is exact: the decoders are linear, the posteriors Gaussian.
+"""
+
+from functools import lru_cache, partial
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+from numpyro.infer import SVI
+
+import consilience.guides as guides
+from consilience.datasets import MultimodalData
+from consilience.experiments.paper.gaussian_laws import (
+    Mixture,
+    exact,
+    expected_log,
+    gap,
+    kl,
+    learned,
+    prior_of,
+)
+from consilience.experiments.paper.mixture_optimum import mixture_optimum
+from consilience.experiments.paper.study import Budget, Cell
+from consilience.experiments.paper.table1_page import section
+from consilience.experiments.paper.training import train_seeds
+from consilience.inference import (
+    STL,
+    AnalyticKL,
+    Hierarchical,
+    Independent,
+    MaskedELBO,
+    MixtureELBO,
+)
+from consilience.models import (
+    LinearDecoder,
+    LinearGaussian,
+    NormalLikelihood,
+    illustrative_example,
+    maximum_likelihood,
+    multimodal_model,
+    standard_normal,
+)
+
+TITLE = "Table 1: illustrative bi-modal linear model"
+BUDGETS = {
+    "default": Budget(seeds=5, steps=20_000, rows=5000),
+    "fast": Budget(seeds=1, steps=2000, rows=2000, few=True),
+    "full": Budget(seeds=5, steps=40_000, rows=5000),
+}
+LATENTS, WIDTH, BATCH, RATE = 3, 64, 500, 5e-3
+SMALL = {"width": WIDTH, "hidden": (WIDTH,)}
+AGGREGATIONS = {
+    "PoE": guides.ProductOfExperts,
+    "MoE": guides.MixtureOfExperts,
+    "SumPooling": partial(guides.SumPooling, **SMALL),
+    "SelfAttention": partial(guides.SelfAttention, **SMALL),
+}
+BOUNDS = {"masked": MaskedELBO, "mixture": MixtureELBO}
+LAWS = {"hierarchical": Hierarchical(), "independent": Independent()}
+FEW = (
+    ("PoE", "masked", "hierarchical"),
+    ("SumPooling", "masked", "hierarchical"),
+    ("SumPooling", "mixture", "hierarchical"),
+)
+
+
+class Columns(NamedTuple):
+    """The columns of Table 1, in nats a row but for the gap.
+
+    Attributes:
+        gap: (log p_MLE − log p)/|log p_MLE| of the training rows.
+        full_reconstruction: E_{q(z|x)} log p(x | z).
+        full_rate: KL(q(z|x) ‖ p(z)).
+        cross_reconstruction: E_{q(z|x_s)} log p(x_t | z), the mean over s ≠ t.
+        cross_rate: KL(q(z|x) ‖ q(z|x_s)), the mean over s.
+    """
+
+    gap: float
+    full_reconstruction: float
+    full_rate: float
+    cross_reconstruction: float
+    cross_rate: float
+
+
+def cells(budget: Budget) -> list[Cell]:
+    """Every aggregation under every bound and law of subsets."""
+    rows = [(a, b, law) for law in LAWS for b in BOUNDS for a in AGGREGATIONS]
+    found = []
+    for aggregation, bound, law in FEW if budget.few else rows:
+        row = {"aggregation": aggregation, "bound": bound, "law": law}
+        settings = row | {"steps": budget.steps, "rows": budget.rows}
+        found.append(Cell(settings, partial(measure, **settings)))
+    return found
+
+
+def measure(
+    seeds: list[int], aggregation: str, bound: str, law: str, steps: int, rows: int
+) -> list[dict]:
+    """Columns of each seed's training, and those of the exact optimum on its rows."""
+    keys = [jax.random.fold_in(jax.random.key(0), seed) for seed in seeds]
+    key_data, key_train = jax.vmap(jax.random.split, out_axes=1)(jnp.stack(keys))
+    data = [illustrative_example().simulate(key, rows)[0] for key in key_data]
+    scaled = [each.standardize(like=_units()) for each in data]
+    svi = _svi(aggregation, bound, law, steps)
+    trained = train_seeds(key_train, svi, scaled, steps=steps, batch_size=BATCH)
+    found = []
+    for params, own, of_own in zip(trained, data, scaled, strict=True):
+        q = partial(learned, svi.guide, params, of_own)
+        figures = columns(_decoders(params, of_own), own, q)._asdict()
+        optimum = best(own, bound, law)._asdict()
+        found.append(figures | {f"best_{k}": value for k, value in optimum.items()})
+    return found
+
+
+@lru_cache(maxsize=1)
+def _units() -> MultimodalData:
+    """One scaling for all seeds, so that they share a compiled program."""
+    many, _ = illustrative_example().simulate(jax.random.key(1), 20_000)
+    return many.standardize()
+
+
+@lru_cache(maxsize=1)
+def _svi(aggregation: str, bound: str, law: str, steps: int) -> SVI:
+    """σ = 1 in the units of the data, which are scaled for training."""
+    scale = _units().standardization.scale
+    likelihoods = {n: NormalLikelihood(1 / float(s[0])) for n, s in scale.items()}
+    model = multimodal_model(standard_normal(LATENTS), likelihoods, LinearDecoder)
+    encoder = partial(guides.MLPEncoder, hidden=(WIDTH, WIDTH))
+    guide = guides.amortized_guide(LATENTS, encoder, AGGREGATIONS[aggregation], WIDTH)
+    estimator = AnalyticKL(otherwise=STL())
+    elbo = BOUNDS[bound](subsets=LAWS[law], estimator=estimator)
+    return SVI(model, guide, optax.adam(optax.cosine_decay_schedule(RATE, steps)), elbo)
+
+
+def _decoders(params: dict, scaled: MultimodalData) -> LinearGaussian:
+    """The learned model, in the units of the data."""
+    loc, scale = scaled.standardization.loc, scaled.standardization.scale
+    layers = {n: params[f"decoder.{n}$params"]["linear"] for n in scaled.names}
+    return LinearGaussian(
+        {n: layer["kernel"].T * scale[n][:, None] for n, layer in layers.items()},
+        {n: layer["bias"] * scale[n] + loc[n] for n, layer in layers.items()},
+        1.0,
+    )
+
+
+def best(data: MultimodalData, bound: str, law: str) -> Columns:
+    """Of the bound's exact joint optimum, for these rows and posteriors of any form."""
+    if bound == "mixture":
+        found = mixture_optimum(data, LATENTS, 1.0, LAWS[law])
+        return columns(found.model, data, partial(found.posterior, data))
+    model = maximum_likelihood(data, LATENTS, 1.0)
+    return columns(model, data, partial(exact, model, data))
+
+
+def columns(model: LinearGaussian, data: MultimodalData, q) -> Columns:
+    """All columns of a model and its posteriors `q(*names)`."""
+    names = data.names
+    full: Mixture = q(*names)
+    one = {name: q(name) for name in names}
+    pairs = [(s, t) for s in names for t in names if s != t]
+    return Columns(
+        gap(model, data),
+        sum(expected_log(model, data, name, full) for name in names),
+        kl(full, [prior_of(data.size, LATENTS)]),
+        float(np.mean([expected_log(model, data, t, one[s]) for s, t in pairs])),
+        float(np.mean([kl(full, one[s]) for s in names])),
+    )
+
+
+__all__ = ["BUDGETS", "TITLE", "cells", "section"]

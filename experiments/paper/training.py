@@ -1,0 +1,111 @@
+"""Seeds trained by one compiled program, one after another or side by side."""
+
+import math
+from collections.abc import Sequence
+from functools import partial
+from itertools import pairwise
+
+import jax
+import jax.numpy as jnp
+from jax import lax
+from jaxtyping import Array, Key
+from numpyro.infer import SVI
+
+from consilience.datasets import MultimodalData
+from consilience.training.order import epoch_order
+
+SEGMENTS = 20  # calls of the device, so that an interrupt need not wait for the end
+
+
+def train_seeds(
+    rng_keys: Key[Array, " seeds"],
+    svi: SVI,
+    data: Sequence[MultimodalData],
+    *,
+    steps: int,
+    batch_size: int,
+) -> list[dict]:
+    """Trained parameters of each seed on its own rows, which are of one shape.
+
+    One seed is one compiled program, several are its `jax.vmap`. `svi` is shared: a
+    schedule of its optimiser should end at `steps`. Rows come in shuffled epochs, as in
+    `fit`; a last batch that would not be full is left out.
+
+    Side by side pays on accelerators. On two cores it does not: three seeds of networks
+    of 64 units took 1.1 (SumPooling) to 1.6 times (PoE) what they took one by one.
+
+    Args:
+        rng_keys: one key a seed, of initial values, order and noise.
+        svi: model, guide, optimiser, bound.
+        data: training rows of each seed.
+        steps: updates of every seed; rounded up to whole epochs.
+        batch_size: rows a step.
+
+    Raises:
+        ValueError: there are not as many data sets as keys.
+        FloatingPointError: the bound of a seed is not finite.
+    """
+    if len(data) != len(rng_keys):
+        raise ValueError(
+            f"data: expected one data set for each of {len(rng_keys)} keys, got {len(data)}"
+        )
+    rows = [each.bare() for each in data]
+    size = min(batch_size, rows[0].size)
+    epochs = math.ceil(steps / (rows[0].size // size))
+    settings = {"size": size, "epochs": epochs}
+    if len(rows) == 1:
+        return [_trained(svi, rng_keys[0], rows[0], many=False, **settings)]
+    stacked = jax.tree.map(lambda *leaves: jnp.stack(leaves), *rows)
+    together = _trained(svi, rng_keys, stacked, many=True, **settings)
+    return [jax.tree.map(lambda leaf, i=i: leaf[i], together) for i in range(len(rows))]
+
+
+def _trained(svi: SVI, rng_key, data, *, size: int, epochs: int, many: bool) -> dict:
+    """Constrained parameters; every twentieth of the way the bound must be finite."""
+    state, key_order = _start(svi, rng_key, data, size, many)
+    marks = sorted({round(i * epochs / SEGMENTS) for i in range(SEGMENTS + 1)})
+    for first, last in pairwise(marks):
+        state, bound = _segment(svi, state, data, key_order, first, last, size, many)
+        if not jnp.isfinite(bound).all():
+            raise FloatingPointError(
+                f"training: the bound after {last} of {epochs} epochs is {bound}; expected "
+                "finite numbers"
+            )
+    return _params(svi, state, many)
+
+
+@partial(jax.jit, static_argnames=("svi", "size", "many"))
+def _start(svi: SVI, rng_key, data, size: int, many: bool):
+    def start(key, data):
+        key_init, key_order = jax.random.split(key)
+        return svi.init(key_init, data.batch(jnp.arange(size))), key_order
+
+    return _each(start, many)(rng_key, data)
+
+
+@partial(jax.jit, static_argnames=("svi", "size", "many"), donate_argnames="state")
+def _segment(svi, state, data, rng_key, first, last, size: int, many: bool):
+    """Epochs from `first` to `last`, and the mean bound a row of the last one."""
+
+    def run(state, data, key):
+        def step(state, rows):
+            state, loss = svi.update(state, data.batch(rows))
+            return state, -loss / data.size
+
+        def epoch(index, carry):
+            order = epoch_order(key, index, data.size, size)[: data.size // size]
+            state, bounds = lax.scan(step, carry[0], order)
+            return state, bounds.mean()
+
+        return lax.fori_loop(first, last, epoch, (state, jnp.zeros(())))
+
+    return _each(run, many)(state, data, rng_key)
+
+
+@partial(jax.jit, static_argnames=("svi", "many"))
+def _params(svi: SVI, state, many: bool) -> dict:
+    return _each(svi.get_params, many)(state)
+
+
+def _each(function, many: bool):
+    return jax.vmap(function) if many else function

@@ -63,8 +63,8 @@ def _about(results: Sequence[Mapping]) -> str:
     packages = ", ".join(f"{n} {v}" for n, v in versions.items())
     seeds = {each["settings"]["seed"] for each in results}
     return (
-        f"{len(results)} trainings, seeds {min(seeds)} to {max(seeds)}, {hours:.1f} hours on "
-        f"{', '.join(sorted(devices))}; {packages}; last run "
+        f"{len(results)} trainings, seeds {min(seeds)} to {max(seeds)}, {hours:.1f} hours "
+        f"on {', '.join(sorted(devices))}; {packages}; last run "
         f"{max(each['ran']['finished'] for each in results)} UTC."
     )
 

@@ -7,9 +7,10 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
+import consilience as cs
 from consilience.cli.kinds import Kind
 from consilience.cli.names import check_known
-from consilience.cli.settings import Setting, settings_of
+from consilience.cli.settings import Setting, keywords, settings_of, unwrapped
 from consilience.cli.text import scalar
 from consilience.datasets.names import nearest
 
@@ -56,7 +57,9 @@ class Choice(Kind):
                     f"{where}: expected the setting {key!r} beside {name}, "
                     f"{setting.kind.expects}, got none"
                 )
-        return {k: known[k].kind.read(f"{where}.{k}", x) for k, x in given.items()}
+        read = {k: known[k].kind.read(f"{where}.{k}", x) for k, x in given.items()}
+        _try(where, self.registry, {"name": name} | read)
+        return read
 
     def parse(self, texts: list[str]) -> object:
         return texts[-1]
@@ -132,6 +135,21 @@ def build(where: str, registry: Mapping[str, Callable], choice: dict, *given, **
         return registry[choice["name"]](*given, **settings, **more)
     except (TypeError, ValueError) as error:
         raise ValueError(f"{where}: {choice['name']}: {error}") from error
+
+
+def _try(where: str, registry: Mapping[str, Callable], choice: dict) -> None:
+    """Build what needs no data, so that its own checks are heard where they belong."""
+    names = [
+        parameter.name for parameter in keywords(unwrapped(registry[choice["name"]]))
+    ]
+    stand_ins = {"latent_dim": 1, "likelihoods": cs.NormalLikelihood()}
+    if "rngs" not in names:
+        build(
+            where,
+            registry,
+            choice,
+            **{n: x for n, x in stand_ins.items() if n in names},
+        )
 
 
 def _hashable(value: object) -> object:

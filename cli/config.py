@@ -6,6 +6,7 @@ from pathlib import Path
 
 import consilience as cs
 from consilience.cli.choices import shown
+from consilience.cli.defaults import usual_aggregation
 from consilience.cli.keys import KEYS
 from consilience.cli.names import check_known
 from consilience.cli.presets import bound_of
@@ -113,12 +114,13 @@ def _check_bound(choice: Mapping, made: type, given: Mapping[str, object]) -> No
 
 
 def _check_head(given: Mapping[str, object]) -> None:
-    aggregation = given.get("aggregation") or {"name": "corrected_product"}
-    if given.get("head") is None or takes(cs.AGGREGATIONS[aggregation["name"]], "head"):
+    aggregation = (given.get("aggregation") or {}).get("name")
+    aggregation = aggregation or usual_aggregation(given)
+    if given.get("head") is None or takes(cs.AGGREGATIONS[aggregation], "head"):
         return
     can = [a for a, make in cs.AGGREGATIONS.items() if takes(make, "head")]
     raise ValueError(
-        f"head: expected none beside aggregation {aggregation['name']}, which has its "
+        f"head: expected none beside aggregation {aggregation}, which has its "
         f"own; those that take one are {', '.join(can)}"
     )
 

@@ -1,6 +1,7 @@
 """What is found from the data where nothing was said, and the words to say it."""
 
 import math
+from collections.abc import Mapping
 from typing import NamedTuple
 
 import numpy as np
@@ -13,6 +14,7 @@ STEPS, FEWEST, MOST = 5000, 20, 1000  # of a training; the last two are epochs
 WIDE = 1000  # columns from which on layers are normalised
 SCALED = ("learned_normal", "learned_laplace", "student_t", "heteroscedastic_normal")
 COUNTS = ("poisson", "negative_binomial", "zero_inflated_negative_binomial")
+WHOLE = ("bernoulli", "categorical", "one_hot", *COUNTS)
 NEED_EXPERTS = ("mixture_of_experts", "jensen_shannon")
 
 
@@ -33,10 +35,10 @@ def of_values(values: np.ndarray, observed: np.ndarray) -> Found:
     seen = np.asarray(values)[np.asarray(observed)]
     whole = bool((seen == np.round(seen)).all() and (seen >= 0).all())
     if whole and seen.max() <= 1:
-        return Found("zeros and ones", {"name": "bernoulli"})
+        return Found("0 and 1", {"name": "bernoulli"})
     if whole:
         return Found("counts", {"name": "negative_binomial"})
-    return Found("real numbers", {"name": "learned_normal"})
+    return Found("reals", {"name": "learned_normal"})
 
 
 def resolve(config: dict, data: cs.MultimodalData, num_rows: int) -> dict:
@@ -51,18 +53,22 @@ def resolve(config: dict, data: cs.MultimodalData, num_rows: int) -> dict:
         ValueError: a key names a modality that the data have not.
     """
     _check_modalities(config, data.names)
+    _check_law(config["subsets"], len(data.names))
+    logged = _names(config["log"], data.names)
     by_modality = {key: {} for key in ("likelihoods", "encoders", "decoders")}
     for name in data.names:
         likelihood = of_modality(config["likelihoods"] or {}, name)
         found = of_values(data.values[name], data.observed(name)).likelihood
+        if name in logged:
+            found = {"name": "learned_normal"}
         by_modality["likelihoods"][name] = likelihood = likelihood or found
         encoder = of_modality(config["encoders"] or {}, name)
         by_modality["encoders"][name] = encoder or _encoder(likelihood, data, name)
         decoder = of_modality(config["decoders"] or {}, name)
         by_modality["decoders"][name] = decoder or {"name": "mlp"}
     resolved = config | by_modality | _parts(config)
-    resolved["standardize"] = _scaled(resolved, data)
-    resolved["log"] = [*data.names] if config["log"] == "all" else config["log"]
+    resolved["log"] = logged or "none"
+    resolved["standardize"] = _scaled(resolved, logged, data.names) or "none"
     resolved["epochs"] = config["epochs"] or _epochs(num_rows, config["batch_size"])
     return resolved
 
@@ -71,15 +77,18 @@ def _parts(config: dict) -> dict:
     """Prior, bound and aggregation where no preset says them."""
     if config["preset"]:
         return {}
-    bound = config["bound"] or {"name": "masked"}
-    usual = "corrected_product"
-    if bound["name"] in NEED_EXPERTS:
-        usual = "mixture_of_experts"
-    return {
-        "prior": config["prior"] or {"name": "standard_normal"},
-        "bound": bound,
-        "aggregation": config["aggregation"] or {"name": usual},
+    usual = {
+        "prior": {"name": "standard_normal"},
+        "bound": {"name": "masked"},
+        "aggregation": {"name": usual_aggregation(config)},
     }
+    return {key: config[key] or choice for key, choice in usual.items()}
+
+
+def usual_aggregation(config: Mapping) -> str:
+    """The one that the bound needs, or one that does not ask for a choice."""
+    bound = (config.get("bound") or {}).get("name")
+    return "mixture_of_experts" if bound in NEED_EXPERTS else "corrected_product"
 
 
 def _encoder(likelihood: dict, data: cs.MultimodalData, name: str) -> dict:
@@ -94,13 +103,32 @@ def _encoder(likelihood: dict, data: cs.MultimodalData, name: str) -> dict:
     return encoder
 
 
-def _scaled(config: dict, data: cs.MultimodalData) -> list[str] | str:
-    """Modalities that are standardised."""
-    wanted = config["standardize"]
+def _names(wanted: str | list[str], names: tuple[str, ...]) -> list[str]:
+    """Modalities by name, in the order of the data."""
+    if isinstance(wanted, list):
+        return [name for name in names if name in wanted]
+    return [*names] if wanted == "all" else []
+
+
+def _scaled(config: dict, logged: list[str], names: tuple[str, ...]) -> list[str]:
+    """Modalities that are standardised; those of which the logarithm is taken are.
+
+    Raises:
+        ValueError: the likelihood of one is of whole numbers.
+    """
+    wanted, likelihoods = config["standardize"], config["likelihoods"]
+    chosen = {*logged, *_names(wanted, names)}
     if wanted == "auto":
-        likelihoods = config["likelihoods"]
-        wanted = [n for n in data.names if likelihoods[n]["name"] in SCALED]
-    return [*data.names] if wanted == "all" else wanted or "none"
+        chosen |= {name for name in names if likelihoods[name]["name"] in SCALED}
+    for key, asked in (("log", config["log"]), ("standardize", wanted)):
+        for name in _names(asked, names):
+            if likelihoods[name]["name"] in WHOLE:
+                raise ValueError(
+                    f"{key}: modality {name!r}: expected a likelihood of real numbers, "
+                    f"got {likelihoods[name]['name']}; leave it out, or say likelihoods: "
+                    f"{{{name}: learned_normal}}"
+                )
+    return [name for name in names if name in chosen]
 
 
 def _epochs(num_rows: int, batch_size: int) -> int:
@@ -119,3 +147,16 @@ def _check_modalities(config: dict, names: tuple[str, ...]) -> None:
             check_known(key, "modality called", value, names)
         if isinstance(value, dict) and not isinstance(value.get("name"), str):
             check_known(key, "modality called", value, names)
+
+
+def _check_law(law: dict | None, modalities: int) -> None:
+    """Laws that have a number for each size or modality."""
+    needs = {"by_size": ("weights", modalities + 1), "fixed": ("members", modalities)}
+    if law is None or law["name"] not in needs:
+        return
+    setting, count = needs[law["name"]]
+    if len(law[setting]) != count:
+        raise ValueError(
+            f"subsets.{setting}: expected {count} entries for {modalities} modalities, got "
+            f"{len(law[setting])}"
+        )

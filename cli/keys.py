@@ -87,7 +87,7 @@ KEYS: dict[str, Key] = {
         "of covariates that are words: COVARIATE=[first, second]; may come again",
         "COVARIATE=LIST",
     ),
-    "empty_rows": Key(
+    "allow_empty_rows": Key(
         DATA, TRUTH, False, "true: keep samples without any measurement", "true|false"
     ),
     "log": Key(

@@ -39,10 +39,8 @@ def settings_of(
 ) -> dict[str, Setting]:
     """The keywords of a class, function or `partial` whose values a file can hold."""
     found, fixed = {}, {*SIZES, *without}
-    while isinstance(constructor, functools.partial):
-        fixed |= {*constructor.keywords}
-        constructor = constructor.func
-    for parameter in keywords(constructor):
+    fixed |= {*getattr(constructor, "keywords", {})}
+    for parameter in keywords(unwrapped(constructor)):
         kind = _kind(parameter.annotation, 0 if parameter.name in MAY_BE_ZERO else 1)
         if parameter.name not in fixed and kind is not None:
             required = parameter.default is parameter.empty
@@ -52,11 +50,16 @@ def settings_of(
 
 def takes(constructor: Callable, name: str) -> bool:
     """Whether a constructor has a keyword that is still to be set."""
+    set_already = getattr(constructor, "keywords", {})
+    known = [parameter.name for parameter in keywords(unwrapped(constructor))]
+    return name in known and name not in set_already
+
+
+def unwrapped(constructor: Callable) -> Callable:
+    """What a `partial` calls."""
     while isinstance(constructor, functools.partial):
-        if name in constructor.keywords:
-            return False
         constructor = constructor.func
-    return name in [parameter.name for parameter in keywords(constructor)]
+    return constructor
 
 
 def keywords(constructor: Callable) -> list[inspect.Parameter]:

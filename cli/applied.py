@@ -1,0 +1,109 @@
+"""A trained run applied to data: what `encode`, `impute` and `evaluate` begin with."""
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import jax
+from jaxtyping import Array, Bool
+
+import consilience as cs
+from consilience.cli import data, runs
+from consilience.cli.names import check_known
+from consilience.datasets.contents import Arrays
+from consilience.datasets.names import few
+from consilience.inference.support import check_support
+
+
+class Applied(NamedTuple):
+    """A fit and the rows it is applied to.
+
+    Attributes:
+        run: what the folder says.
+        fitted: the trained model.
+        arrays: the data as they stand in the files.
+        rows: the same as the model sees them.
+    """
+
+    run: runs.Run
+    fitted: cs.Fitted
+    arrays: Arrays
+    rows: cs.MultimodalData
+
+
+def apply(folder: Path, path: Path) -> Applied:
+    """Read a run and the data that it is to be applied to.
+
+    Raises:
+        ValueError: there is no trained run, or the data are not such as it was trained on.
+    """
+    run = runs.read(folder)
+    fitted = runs.load(run)
+    arrays = data.read(run.config, path, fitted.schema)
+    rows = data.rows(arrays, run.config)
+    _check_columns(f"{path}", rows, fitted.schema, folder)
+    rows = data.like(rows, run.config, fitted.schema)
+    fitted.evaluate(check_support, jax.random.key(0), rows)
+    return Applied(run, fitted, arrays, rows)
+
+
+def given(
+    rows: cs.MultimodalData, names: Sequence[str] | None
+) -> Bool[Array, "rows modalities"]:
+    """What to condition on: the named modalities as far as a row has them, or all.
+
+    Raises:
+        ValueError: a name is unknown.
+    """
+    if not names:
+        return rows.present
+    check_known("--given", "modality called", names, rows.names)
+    return rows.subset_of(*names)
+
+
+def sample_names(rows: cs.MultimodalData) -> list:
+    """Names of rows, or their numbers where they have none."""
+    return list(rows.row_names) or list(range(rows.size))
+
+
+def add_given(parser: argparse.ArgumentParser) -> None:
+    """`--given MODALITY ...`."""
+    parser.add_argument(
+        "--given",
+        nargs="+",
+        metavar="MODALITY",
+        default=argparse.SUPPRESS,
+        help="modalities to condition on, after RUN and DATA (default: all that a sample "
+        "has)",
+    )
+
+
+def _check_columns(
+    place: str, rows: cs.MultimodalData, schema: cs.MultimodalData, run: Path
+) -> None:
+    for i, name in enumerate(schema.names):
+        where = f"{place}: modality {name!r}"
+        ours, theirs = schema.feature_names[i : i + 1], rows.feature_names[i : i + 1]
+        if any(ours) and any(theirs) and ours != theirs:
+            raise ValueError(f"{where}: {_differ(ours[0], theirs[0], run)}")
+        if rows.event_shapes[i] != schema.event_shapes[i]:
+            raise ValueError(
+                f"{where}: expected measurements of shape {schema.event_shapes[i]} as in "
+                f"{run}, got {rows.event_shapes[i]}"
+            )
+        if name in rows.entries and name not in schema.entries:
+            raise ValueError(
+                f"{where}: single entries are missing, and {run} was trained on rows that "
+                "miss none of this modality; train again with --entry-masks true"
+            )
+
+
+def _differ(ours: Sequence[str], theirs: Sequence[str], run: Path) -> str:
+    lacking = [name for name in ours if name not in theirs]
+    unknown = [name for name in theirs if name not in ours]
+    if lacking:
+        return f"expected the columns of {run}, and there is no {few(lacking)}"
+    if unknown:
+        return f"expected the columns of {run}, which has no {few(unknown)}"
+    return f"expected the columns in the order of {run}, {few(ours)}, got {few(theirs)}"

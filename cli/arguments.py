@@ -1,0 +1,36 @@
+"""Options that several commands share."""
+
+import argparse
+from pathlib import Path
+
+from consilience.experiments.options import whole_number
+
+
+def add_data(parser: argparse.ArgumentParser) -> None:
+    """DATA."""
+    parser.add_argument(
+        "data",
+        type=Path,
+        metavar="DATA",
+        help="folder of CSV, TSV or Parquet files, one a modality; or .npz, .h5ad, .h5mu",
+    )
+
+
+def add_run(parser: argparse.ArgumentParser) -> None:
+    """RUN."""
+    parser.add_argument(
+        "run_folder",
+        type=Path,
+        metavar="RUN",
+        help="folder that `consilience fit` wrote",
+    )
+
+
+def add_draws(parser: argparse.ArgumentParser, default: int, what: str) -> None:
+    """`--draws` and `--seed`."""
+    parser.add_argument(
+        "--draws", type=whole_number(2), default=default, metavar="NUMBER", help=what
+    )
+    parser.add_argument(
+        "--seed", type=whole_number(0), default=0, metavar="NUMBER", help="of the draws"
+    )

@@ -1,0 +1,157 @@
+"""Predictions in the place of what is missing, in the units of the files."""
+
+import math
+from typing import TYPE_CHECKING
+
+import jax
+import numpy as np
+
+import consilience as cs
+from consilience.cli.applied import Applied, sample_names
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
+
+AT_ONCE = 50_000_000  # numbers drawn, 200 MB
+ESTIMATES = ("mean", "median", "draw")
+Values = dict[str, np.ndarray]
+
+
+def estimates(rng_key, found: Applied, estimate: str, draws: int) -> Values:
+    """Predictions `[N, *event]` by modality, of rows that lack anything; others are NaN.
+
+    Args:
+        rng_key: random key.
+        found: fit and rows.
+        estimate: one of `ESTIMATES`.
+        draws: of each row; a draw needs one.
+    """
+    rows, draws = found.rows, 1 if estimate == "draw" else draws
+    lacking = np.flatnonzero(_lacking(rows))
+    filled = {
+        n: np.full((rows.size, *shape), np.nan, np.float32)
+        for n, shape in zip(rows.names, rows.event_shapes, strict=True)
+    }
+    width = sum(math.prod(shape) for shape in rows.event_shapes)
+    size = max(1, min(len(lacking), AT_ONCE // (draws * width)))
+    for i, start in enumerate(range(0, len(lacking), size)):
+        index = lacking[np.minimum(np.arange(start, start + size), len(lacking) - 1)]
+        key = jax.random.fold_in(rng_key, i)
+        for name, values in _predict(key, found, index, estimate, draws).items():
+            filled[name][index] = values
+    return filled
+
+
+def _predict(rng_key, found: Applied, index, estimate: str, draws: int) -> Values:
+    """Of some rows; the mean over draws of E[x | z] where every likelihood has a mean."""
+    mean = estimate == "mean" and not _without_mean(found)
+    generated = found.fitted.generate(
+        rng_key, found.rows.take(index), num_samples=draws, mean=mean
+    )
+    drawn = {name: np.asarray(x) for name, x in generated.items()}
+    if estimate == "median":
+        return {name: _median(x) for name, x in drawn.items()}
+    no_mean = _without_mean(found)
+    return {
+        name: _median(x) if name in no_mean and draws > 1 else x.mean(0)
+        for name, x in drawn.items()
+    }
+
+
+def _median(draws: np.ndarray) -> np.ndarray:
+    """The lower one of an even number: a value that was drawn, whole if draws are."""
+    return np.sort(draws, 0)[(len(draws) - 1) // 2]
+
+
+def _without_mean(found: Applied) -> list[str]:
+    """Modalities whose likelihood has no mean: categories, and tails as of Cauchy's."""
+    likelihoods = found.run.config["likelihoods"]
+    return [
+        name
+        for name, choice in likelihoods.items()
+        if choice["name"] == "categorical"
+        or (choice["name"] == "student_t" and choice.get("df", 4.0) <= 1)
+    ]
+
+
+def _lacking(rows: cs.MultimodalData) -> np.ndarray:
+    """`[N]`, whether a row lacks anything."""
+    measured = [
+        np.asarray(rows.observed(name)).reshape(rows.size, -1).all(-1)
+        for name in rows.names
+    ]
+    return ~np.stack(measured).all(0)
+
+
+def intervals(
+    rng_key, found: Applied, probability: float, draws: int
+) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+    """Lower and upper ends by modality, `[N, *event]` each."""
+    ends = found.fitted.evaluate(
+        cs.predictive_intervals,
+        rng_key,
+        found.rows,
+        probability=probability,
+        num_samples=draws,
+    )
+    return {name: (ends.lower[name], ends.upper[name]) for name in found.rows.names}
+
+
+def in_units(found: Applied) -> Values:
+    """Measured values by modality as they came, NaN where there are none."""
+    return {
+        name: np.where(
+            np.asarray(found.rows.observed(name)),
+            np.ma.getdata(found.arrays.values[name]).astype(float),
+            np.nan,
+        )
+        for name in found.rows.names
+    }
+
+
+def table(found: Applied, name: str, predicted: np.ndarray, ending: str) -> "DataFrame":
+    """A row a sample: what was measured as it was, and predictions elsewhere."""
+    raw = np.ma.getdata(found.arrays.values[name])
+    flat = [
+        np.asarray(x).reshape(found.rows.size, -1)
+        for x in (raw, found.rows.observed(name), predicted)
+    ]
+    columns = zip(*(x.T for x in flat), strict=True)
+    return _frame(found, name, [_column(*parts, ending) for parts in columns])
+
+
+def _column(raw: np.ndarray, measured: np.ndarray, predicted, ending: str):
+    """One column; whole numbers stay such in text, beside predictions that are none."""
+    if measured.all():
+        return raw
+    rounded = _shortest(predicted)
+    if raw.dtype.kind == "f" or ending == "parquet":
+        return np.where(measured, raw, rounded)
+    whole = np.array([int(x) if x == round(x) else x for x in np.nan_to_num(rounded)])
+    return np.where(measured, raw.astype(object), whole.astype(object))
+
+
+def _shortest(values: np.ndarray) -> np.ndarray:
+    """As few decimals as single precision has."""
+    return values.astype(np.float32).astype(str).astype(np.float64)
+
+
+def only_missing(found: Applied, name: str, values: np.ndarray) -> "DataFrame":
+    """Values where nothing was measured; the rest is empty."""
+    kept = np.where(np.asarray(found.rows.observed(name)), np.nan, values)
+    columns = kept.reshape(found.rows.size, -1).T
+    return _frame(found, name, [_shortest(column) for column in columns])
+
+
+def _frame(found: Applied, name: str, columns: list) -> "DataFrame":
+    import pandas as pd
+
+    rows, label = found.rows, found.run.config["id_column"] or "sample"
+    i, names = rows.index(name), ()
+    if rows.feature_names and rows.feature_names[i]:
+        names = rows.feature_names[i]
+    names = names or [
+        "_".join(map(str, place)) for place in np.ndindex(*rows.event_shapes[i])
+    ]
+    index = pd.Index(sample_names(rows), name=label)
+    return pd.DataFrame(dict(zip(names, columns, strict=True)), index=index)

@@ -1,0 +1,136 @@
+"""Rows of a run: read, split, cast and scaled as its configuration says."""
+
+import dataclasses
+import hashlib
+from collections.abc import Mapping
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+import consilience as cs
+from consilience.cli.choices import of_modality
+from consilience.cli.defaults import WHOLE
+from consilience.cli.names import check_known
+from consilience.datasets.contents import Arrays
+from consilience.datasets.read import read_arrays
+from consilience.training.fingerprint import digest
+
+
+def read(config: Mapping, path: Path, like: cs.MultimodalData | None = None) -> Arrays:
+    """What stands in the files, in full precision.
+
+    Args:
+        config: keys of the run.
+        path: of the data.
+        like: rows of the run; modalities that the files lack are absent in all rows.
+
+    Raises:
+        ValueError: a file is refused, or holds a modality that the run does not know.
+    """
+    found = read_arrays(
+        path,
+        samples=config["samples"],
+        modalities=config["modalities"],
+        covariates=_covariates(config["covariates"]),
+        categories=config["categories"],
+        id_column=config["id_column"],
+    )
+    return found if like is None else _completed(found, path, like)
+
+
+def rows(arrays: Arrays, config: Mapping) -> cs.MultimodalData:
+    """The rows, unscaled."""
+    empty = config["allow_empty_rows"]
+    return cs.MultimodalData.from_arrays(**arrays._asdict(), allow_empty_rows=empty)
+
+
+def _covariates(names: object) -> object:
+    """A table of covariates by its path, or the names of columns."""
+    one = names[0] if isinstance(names, list) and len(names) == 1 else ""
+    return one if Path(one).suffix and Path(one).is_file() else names
+
+
+def _completed(found: Arrays, path: Path, like: cs.MultimodalData) -> Arrays:
+    check_known(str(path), "modality in the run called", found.values, like.names)
+    size = len(next(iter(found.values.values())))
+    values, features = {}, dict(found.feature_names or {})
+    for i, name in enumerate(like.names):
+        if name not in found.values:
+            shape = (size, *like.event_shapes[i])
+            dtype = np.asarray(like.values[name]).dtype
+            values[name] = np.ma.masked_all(shape, dtype)
+            features[name] = like.feature_names[i] if like.feature_names else ()
+        else:
+            values[name] = found.values[name]
+    known = {name: names for name, names in features.items() if len(names)}
+    return found._replace(values=values, feature_names=known)
+
+
+def fingerprint(data: cs.MultimodalData) -> str:
+    """SHA-256 of rows, names and numbers."""
+    said = (data.names, data.event_shapes, data.row_names, data.feature_names)
+    found = hashlib.sha256(repr(said).encode())
+    found.update(digest(data.bare()).encode())
+    return found.hexdigest()
+
+
+def held_out(size: int, share: float) -> int:
+    """How many rows are held out.
+
+    Raises:
+        ValueError: there are too few rows to hold out any.
+    """
+    held = max(1, round(share * size)) if share else 0
+    if held >= size:
+        raise ValueError(
+            f"validation: expected rows to train on beside a share of {share:g}, got "
+            f"{size} in all"
+        )
+    return held
+
+
+def split(
+    data: cs.MultimodalData, share: float
+) -> tuple[cs.MultimodalData, cs.MultimodalData | None]:
+    """Rows to train on and rows to hold out, the same ones for every seed."""
+    held = held_out(data.size, share)
+    if not held:
+        return data, None
+    order = np.asarray(jax.random.permutation(jax.random.key(0), data.size))
+    return data.take(np.sort(order[held:])), data.take(np.sort(order[:held]))
+
+
+def cast(data: cs.MultimodalData, config: Mapping) -> cs.MultimodalData:
+    """Whole numbers where the likelihood is one of whole numbers, floats elsewhere.
+
+    What is no whole number stays what it is, and is refused with row and value later.
+    """
+    values = {}
+    for name, x in data.values.items():
+        whole = of_modality(config["likelihoods"], name)["name"] in WHOLE
+        if not whole:
+            values[name] = x.astype(jnp.result_type(float))
+        else:
+            integral = bool((data.filled(name) == jnp.round(data.filled(name))).all())
+            values[name] = x.astype(jnp.result_type(int)) if integral else x
+    return dataclasses.replace(data, values=values)
+
+
+def prepared(data: cs.MultimodalData, config: Mapping) -> cs.MultimodalData:
+    """As the model sees rows: cast, with entry masks, scaled by these very rows."""
+    data = cast(data, config)
+    if config["entry_masks"]:
+        entries = {name: data.observed(name) for name in data.names}
+        data = dataclasses.replace(data, entries=entries)
+    names, log = (
+        () if config[k] == "none" else config[k] for k in ("standardize", "log")
+    )
+    return data.standardize(names, log=log) if names else data
+
+
+def like(data: cs.MultimodalData, config: Mapping, trained: cs.MultimodalData):
+    """Other rows, scaled as those that the model was trained on."""
+    data = cast(data, config)
+    return data if trained.standardization is None else data.standardize(like=trained)

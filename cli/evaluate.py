@@ -1,0 +1,109 @@
+"""How well a trained model explains data: likelihoods, rates, coverage."""
+
+import argparse
+import json
+from pathlib import Path
+
+import jax
+from rich.console import Console
+
+import consilience as cs
+from consilience.cli import applied, checks, outputs, scores
+from consilience.cli.arguments import add_data, add_draws, add_run
+from consilience.cli.pictures import log_likelihoods, save
+from consilience.evaluation import plot_calibration, plot_rate_distortion
+from consilience.experiments.options import share
+
+JSON, LIKELIHOODS, RATES = "evaluation.json", "likelihoods.csv", "rates.csv"
+COVERAGE, CALIBRATION = "coverage.csv", "calibration.csv"
+
+USAGE = "consilience evaluate RUN DATA [--out FOLDER] [options]"
+EXAMPLES = """examples:
+  consilience evaluate run other_measurements --out evaluation --coverage 0.9
+"""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options of evaluating."""
+    add_run(parser)
+    add_data(parser)
+    output = parser.add_argument_group("output")
+    output.add_argument(
+        "--out",
+        type=Path,
+        default=Path("evaluation"),
+        metavar="FOLDER",
+        help="tables as .csv, pictures as .png, all of it as evaluation.json",
+    )
+    output.add_argument("--overwrite", action="store_true", help="replace files")
+    more = parser.add_argument_group("more to look at")
+    more.add_argument(
+        "--coverage",
+        type=share,
+        metavar="PROBABILITY",
+        default=argparse.SUPPRESS,
+        help="do intervals of this probability cover each modality, predicted from the "
+        "others?",
+    )
+    more.add_argument(
+        "--calibration",
+        action="store_true",
+        help="is the guide right for the model? simulate and rank",
+    )
+    add_draws(parser, 1000, "importance samples of each sample")
+
+
+def run(options: argparse.Namespace) -> None:
+    """Score the model in RUN on DATA, best on samples that it was not trained on.
+
+    For each subset S of modalities (each one, all but each, all): log p(S) in nats a sample
+    in the units of DATA, log p(rest | S), the effective sample size of the importance
+    samples and the share of samples whose estimate is not to be trusted (Pareto k̂ > 0.7).
+    Rates and distortions where samples have two modalities or more.
+    """
+    names = _names(options)
+    outputs.check_free([options.out / name for name in names], options.overwrite)
+    found = applied.apply(options.run_folder, options.data)
+    keys = jax.random.split(jax.random.key(options.seed), 4)
+    console, tables, figures = Console(), {}, {}
+    lines = scores.likelihoods(keys[0], found, options.draws)
+    console.print(scores.shown(lines, options.draws))
+    tables[LIKELIHOODS] = scores.table(lines)
+    figures["likelihoods.png"] = log_likelihoods(tables[LIKELIHOODS])
+    if scores.can_cross(found.rows):
+        rates = found.fitted.evaluate(cs.rates, keys[1], found.rows)
+        tables[RATES] = rates.to_pandas()
+        figures["rates.png"] = plot_rate_distortion({str(options.run_folder): rates})
+    if hasattr(options, "coverage"):
+        settings = (options.coverage, options.draws)
+        tables[COVERAGE] = checks.coverage(keys[2], found, *settings)
+        console.print(checks.said(tables[COVERAGE], options.coverage))
+    if options.calibration:
+        ranks = checks.calibration(keys[3], found)
+        tables[CALIBRATION] = ranks.p_values()
+        figures["calibration.png"] = plot_calibration(ranks)
+        console.print(f"calibration of the guide: p = {ranks.p_value():.2g}")
+    options.out.mkdir(parents=True, exist_ok=True)
+    for name, table in tables.items():
+        outputs.write_table(table, options.out / name)
+    for name, figure in figures.items():
+        save(figure, options.out / name)
+    _write_json(tables, options.out / JSON)
+    for name in (*tables, *figures, JSON):
+        console.print(f"wrote {options.out / name}", highlight=False)
+
+
+def _names(options: argparse.Namespace) -> list[str]:
+    """All files that may be written."""
+    names = [JSON, LIKELIHOODS, "likelihoods.png", RATES, "rates.png"]
+    names += [COVERAGE] if hasattr(options, "coverage") else []
+    return names + [CALIBRATION, "calibration.png"] * options.calibration
+
+
+def _write_json(tables: dict, path: Path) -> None:
+    """Tables as lists of objects; numbers that are none are null."""
+    said = {
+        Path(name).stem: json.loads(table.reset_index().to_json(orient="records"))
+        for name, table in tables.items()
+    }
+    path.write_text(json.dumps(said, indent=2) + "\n", "utf-8")

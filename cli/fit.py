@@ -1,0 +1,82 @@
+"""Train a model of several measurements of the same samples."""
+
+import argparse
+from pathlib import Path
+
+from rich.console import Console
+
+from consilience.cli import config as configuration
+from consilience.cli import data, defaults, runs, train
+from consilience.cli.arguments import add_data
+from consilience.cli.choices import shown
+
+USAGE = "consilience fit DATA --out RUN [--config FILE] [options]"
+EXAMPLES = """examples:
+  consilience fit measurements --out run
+  consilience fit measurements --out run --likelihoods genes=student_t:df=3
+  consilience fit cells.h5mu --out run --config run.yaml --epochs 50
+"""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options of a fit."""
+    add_data(parser)
+    output = parser.add_argument_group("output")
+    output.add_argument(
+        "--out",
+        type=Path,
+        required=True,
+        metavar="RUN",
+        help="folder to write: model, configuration, history, checkpoints",
+    )
+    output.add_argument("--overwrite", action="store_true", help="replace its files")
+    output.add_argument("--quiet", action="store_true", help="no progress bar")
+    output.add_argument(
+        "--config",
+        type=Path,
+        metavar="FILE",
+        help="YAML or TOML with keys called as the options below, which come first; "
+        "RUN/config.yaml is one",
+    )
+    configuration.add_options(parser)
+
+
+def run(options: argparse.Namespace) -> None:
+    """Train a model on DATA and write it, with all that led to it, into the folder RUN.
+
+    What is not said is found from the data, and printed. Names of likelihoods, networks
+    and so on may have settings: `--likelihoods student_t:df=3`, for one modality
+    `--likelihoods genes=student_t:df=3`.
+    """
+    config = configuration.merged(options)
+    runs.check_new(options.out, options.overwrite)
+    rows = data.rows(data.read(config, options.data), config)
+    held = data.held_out(rows.size, config["validation"])
+    config = defaults.resolve(config, rows, rows.size - held)
+    train.check(config, rows)
+    console = Console()
+    console.print(train.describe(rows, config, held))
+    console.print(_words(config), highlight=False, soft_wrap=True)
+    begun = runs.Run(options.out, config, options.data, data.fingerprint(rows))
+    runs.begin(begun)
+    try:
+        train.train(begun, rows, resume=False, quiet=options.quiet)
+    except (TypeError, ValueError):
+        runs.forget(begun)
+        raise
+    for name in runs.FILES:
+        console.print(f"wrote {options.out / name}", highlight=False, soft_wrap=True)
+
+
+def _words(config: dict) -> str:
+    keys = ("preset", "prior", "aggregation", "head", "bound", "latent_dim", "epochs")
+    said = [f"{key} {_word(config[key])}" for key in keys if config[key] is not None]
+    return ", ".join(said)
+
+
+def _word(value: object) -> str:
+    found = shown(value)
+    if not isinstance(found, dict):
+        return str(found)
+    settings = ", ".join(f"{k}={x}" for k, x in found.items() if k != "name")
+    return f"{found['name']} ({settings})"

@@ -1,0 +1,122 @@
+"""Pictures that commands write."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+import consilience as cs
+from consilience.evaluation.style import (
+    BLUE,
+    GREY,
+    ORANGE,
+    color,
+    legend_below,
+    marker,
+    styled,
+)
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+SUFFIXES = (".png", ".pdf", ".svg")
+
+
+def save(figure: "Figure", path: Path) -> None:
+    """Write a figure and forget it."""
+    import matplotlib.pyplot as plt
+
+    figure.savefig(path)
+    plt.close(figure)
+
+
+@styled
+def training_curve(history: cs.History) -> "Figure":
+    """The bound of training batches and of held-out rows by epoch."""
+    import matplotlib.pyplot as plt
+
+    figure, axes = plt.subplots(figsize=(7, 4), layout="constrained")
+    epochs = np.arange(1, len(history.bound) + 1)
+    handles = axes.plot(epochs, history.bound, color=BLUE, label="training rows")
+    shown = history.bound
+    if len(history.validation):
+        look = {"color": ORANGE, "label": "held-out rows"}
+        handles += axes.plot(epochs, history.validation, **look)
+        best = int(np.nanargmax(history.validation))
+        handles.append(axes.axvline(best + 1, color=GREY, linestyle="--", label="kept"))
+        shown = np.concatenate([shown, history.validation])
+    seen = shown[np.isfinite(shown)]
+    low, high = np.quantile(seen, 0.05), seen.max()
+    margin = 0.05 * (high - low) or 1.0
+    axes.set(
+        xlabel="epoch", ylabel="bound, nats a row", ylim=(low - margin, high + margin)
+    )
+    legend_below(figure, handles)
+    return figure
+
+
+@styled
+def latent_means(frame, present: np.ndarray, names: tuple[str, ...]) -> "Figure":
+    """Posterior means of z in its two directions of most variance, by what was there.
+
+    Args:
+        frame: of `encode`.
+        present: `[N, M]`.
+        names: of the modalities.
+    """
+    import matplotlib.pyplot as plt
+
+    z = frame[
+        [c for c in frame if c.startswith("z") and c.endswith("_mean")]
+    ].to_numpy()
+    centred = z - z.mean(0)
+    _, spread, directions = np.linalg.svd(centred, full_matrices=False)
+    points = centred @ directions[:2].T
+    if points.shape[1] == 1:
+        points = np.column_stack([points, np.zeros(len(points))])
+    patterns, which = np.unique(present, axis=0, return_inverse=True)
+    most = np.argsort(-np.bincount(which))[:6]
+    figure, axes = plt.subplots(figsize=(6.4, 5.2), layout="constrained")
+    handles = []
+    for i, pattern in enumerate(most):
+        label = " + ".join(
+            n for n, p in zip(names, patterns[pattern], strict=True) if p
+        )
+        look = {"color": color(i), "marker": marker(i), "label": label or "nothing"}
+        of = which == pattern
+        handles.append(
+            axes.scatter(*points[of].T, s=14, alpha=0.7, linewidths=0, **look)
+        )
+    share = spread[:2] ** 2 / (spread**2).sum()
+    share = [*share, 0.0][:2]
+    axes.set(
+        xlabel=f"first direction of posterior means ({share[0]:.0%} of their variance)",
+        ylabel=f"second direction ({share[1]:.0%})",
+    )
+    legend_below(figure, handles)
+    return figure
+
+
+@styled
+def log_likelihoods(table) -> "Figure":
+    """log p(S) and log p(rest | S) of each subset, ± 2 standard errors.
+
+    Args:
+        table: of `scores.table`.
+    """
+    import matplotlib.pyplot as plt
+
+    places = np.arange(len(table))
+    size = (9, 0.45 * len(table) + 1.4)
+    figure, grid = plt.subplots(1, 2, figsize=size, sharey=True, layout="constrained")
+    for axes, name, title in zip(
+        grid, ("log_p", "log_p_rest"), ("log p(S)", "log p(rest | S)"), strict=True
+    ):
+        errors = 2 * table[f"{name}_se"]
+        look = {"fmt": "o", "color": BLUE, "capsize": 3, "linewidth": 1.6}
+        axes.errorbar(table[name], places, xerr=errors, **look)
+        axes.set(xlabel=f"{title}, nats a sample")
+        axes.margins(x=0.1)
+    grid[0].set(yticks=places, yticklabels=table.index, ylabel="given S")
+    grid[0].invert_yaxis()
+    return figure

@@ -1,0 +1,140 @@
+"""The folder of a run: what is in it, how it is begun and how it is read again."""
+
+import json
+from pathlib import Path
+from typing import NamedTuple
+
+import consilience as cs
+from consilience.cli import config as configuration
+from consilience.cli import data
+from consilience.cli.keys import KEYS
+
+CONFIG, DATA, MODEL = "config.yaml", "data.json", "model.npz"
+HISTORY, LOG, PICTURE = "history.csv", "log.jsonl", "training.png"
+CHECKPOINTS = "checkpoints"
+FILES = (CONFIG, DATA, MODEL, HISTORY, LOG, PICTURE)
+
+
+class Run(NamedTuple):
+    """What a folder says of a run.
+
+    Attributes:
+        folder: its own.
+        config: resolved.
+        path: of the data it was trained on.
+        fingerprint: of these data.
+    """
+
+    folder: Path
+    config: dict
+    path: Path
+    fingerprint: str
+
+
+def check_new(folder: Path, overwrite: bool) -> None:
+    """Refuse a folder that holds a run.
+
+    Raises:
+        ValueError: it does, and may not be overwritten; it is a file.
+    """
+    if folder.exists() and not folder.is_dir():
+        raise ValueError(f"--out: expected a folder, but {folder} is a file")
+    there = [path.name for path in _files(folder)]
+    if there and not overwrite:
+        raise ValueError(
+            f"--out: {folder} holds {there[0]} of an earlier run; name another folder, add "
+            f"--overwrite, or go on with `consilience resume {folder}`"
+        )
+
+
+def begin(run: Run) -> None:
+    """Make the folder anew: what an earlier run left goes, the configuration comes."""
+    run.folder.mkdir(parents=True, exist_ok=True)
+    for path in _files(run.folder):
+        path.unlink()
+    configuration.write(run.config, run.folder / CONFIG)
+    described = {
+        "data": str(run.path.resolve()),
+        "sha256": run.fingerprint,
+    }
+    (run.folder / DATA).write_text(json.dumps(described, indent=2) + "\n", "utf-8")
+
+
+def forget(run: Run) -> None:
+    """Remove what `begin` wrote, if nothing has been trained."""
+    folder = run.folder / CHECKPOINTS
+    if any(folder.glob("*.npz")):
+        return
+    for path in _files(run.folder):
+        path.unlink()
+    for empty in (folder, run.folder):
+        if empty.is_dir() and not any(empty.iterdir()):
+            empty.rmdir()
+
+
+def read(folder: Path) -> Run:
+    """What a folder says of a run.
+
+    Raises:
+        ValueError: it holds none, or a damaged one.
+    """
+    for name in (CONFIG, DATA):
+        if not (folder / name).is_file():
+            raise ValueError(
+                f"{folder}: expected the folder of a run, as `consilience fit` writes it, "
+                f"but there is no {name}"
+            )
+    config = {name: key.default for name, key in KEYS.items()}
+    config |= configuration.from_file(folder / CONFIG)
+    try:
+        described = json.loads((folder / DATA).read_text("utf-8"))
+        return Run(folder, config, Path(described["data"]), described["sha256"])
+    except (ValueError, KeyError, TypeError) as error:
+        raise ValueError(
+            f"{folder / DATA}: expected what `consilience fit` wrote, got another file"
+        ) from error
+
+
+def rows(run: Run, path: Path | None = None) -> cs.MultimodalData:
+    """The rows that a run was begun with, unscaled.
+
+    Raises:
+        ValueError: others stand there now.
+    """
+    path = path or run.path
+    if not path.exists():
+        raise ValueError(
+            f"{run.folder}: expected its data in {path}, where there are none; if they "
+            "have moved, say where with --data"
+        )
+    found = data.rows(data.read(run.config, path), run.config)
+    if data.fingerprint(found) != run.fingerprint:
+        raise ValueError(
+            f"{path}: expected the data that {run.folder} was begun with, got others: "
+            "values, names or their order have changed since"
+        )
+    return found
+
+
+def load(run: Run) -> cs.Fitted:
+    """The trained model: the best one on held-out rows, or else the last.
+
+    Raises:
+        ValueError: there is none yet.
+    """
+    path = run.folder / MODEL
+    if not path.is_file():
+        raise ValueError(
+            f"{run.folder}: expected a trained model, but the training has not come to "
+            f"its end; `consilience resume {run.folder}` goes on"
+        )
+    fitted = cs.load(path)
+    return fitted if fitted.best_state is None else fitted.best
+
+
+def _files(folder: Path) -> list[Path]:
+    """Those of a run, as far as they are there."""
+    if not folder.is_dir():
+        return []
+    kept = sorted((folder / CHECKPOINTS).glob("*.npz"))
+    return [p for p in (folder / name for name in FILES) if p.exists()] + kept

@@ -1,0 +1,121 @@
+"""A training from the command line, begun or resumed: all that comes after the data."""
+
+import time
+from collections.abc import Mapping
+
+import jax
+import numpy as np
+from rich.box import SIMPLE_HEAD
+from rich.console import Console
+from rich.table import Table
+
+import consilience as cs
+from consilience.cli import beta, build, data, defaults, runs
+from consilience.cli.pictures import save, training_curve
+from consilience.cli.runs import Run
+
+
+def parts(
+    config: Mapping, rows: cs.MultimodalData
+) -> tuple[cs.MultimodalData, cs.MultimodalData | None]:
+    """Rows to train on and rows held out, as the model sees them."""
+    train, held = data.split(rows, config["validation"])
+    train = data.prepared(train, config)
+    return train, None if held is None else data.like(held, config, train)
+
+
+def check(config: Mapping, rows: cs.MultimodalData) -> None:
+    """Trace a step, so that what cannot be trained is refused before anything is written.
+
+    Raises:
+        ValueError: a setting is refused, or parts do not fit together.
+        TypeError: likewise.
+    """
+    rows, _ = parts(config, rows)
+    svi = build.svi(config, rows, config["epochs"])
+    batch = rows.batch(np.arange(min(config["batch_size"], rows.size)))
+    jax.eval_shape(
+        lambda key: svi.evaluate(svi.init(key, batch), batch), jax.random.key(0)
+    )
+
+
+def train(run: Run, rows: cs.MultimodalData, *, resume: bool, quiet: bool) -> None:
+    """Train, and write model, history and picture into the run's folder."""
+    console, config = Console(), run.config
+    rows, held = parts(config, rows)
+    per_epoch = defaults.steps(rows.size, config["batch_size"])
+    started = time.perf_counter()
+    fitted = cs.fit(
+        jax.random.key(config["seed"]),
+        build.svi(config, rows, config["epochs"] * per_epoch),
+        rows,
+        num_epochs=config["epochs"],
+        batch_size=config["batch_size"],
+        validation=held,
+        beta=beta.by_step(config["beta"], per_epoch),
+        early_stopping=_stopping(config),
+        checkpoints=cs.Checkpoints(run.folder / runs.CHECKPOINTS, resume=resume),
+        loggers=(cs.JSONLines(run.folder / runs.LOG),),
+        nonfinite=config["nonfinite"],
+        progress=not quiet,
+    )
+    _write(fitted, run)
+    console.print(_result(fitted, time.perf_counter() - started), soft_wrap=True)
+
+
+def _stopping(config: Mapping) -> cs.EarlyStopping | None:
+    if config["patience"] is None:
+        return None
+    first = beta.rising(config["beta"])
+    return cs.EarlyStopping(patience=config["patience"], start_epoch=first)
+
+
+def _write(fitted: cs.Fitted, run: Run) -> None:
+    fitted.save(run.folder / runs.MODEL)
+    fitted.history.to_frame().to_csv(run.folder / runs.HISTORY)
+    save(training_curve(fitted.history), run.folder / runs.PICTURE)
+
+
+def _result(fitted: cs.Fitted, seconds: float) -> str:
+    history = fitted.history
+    said = f"trained for {len(history.bound)} epochs in {seconds:.0f} s: "
+    if not len(history.validation):
+        return said + f"bound {history.bound[-1]:.2f} nats a row"
+    best = int(np.nanargmax(history.validation))
+    return (
+        f"{said}bound of held-out rows {history.validation[best]:.2f} nats a row at its "
+        f"best, in epoch {best + 1}, which is kept"
+    )
+
+
+def describe(rows: cs.MultimodalData, config: Mapping, held: int) -> Table:
+    """What the data are taken for, a line a modality."""
+    samples = f"{rows.size} samples"
+    if held:
+        samples += f", {held} of them held out"
+    shown = Table(title=samples, title_justify="left", box=SIMPLE_HEAD)
+    shown.add_column("modality")
+    for title in ("samples", "columns", "missing"):
+        shown.add_column(title, justify="right")
+    for title in ("looks like", "likelihood", "scaled"):
+        shown.add_column(title, no_wrap=title == "likelihood")
+    for i, name in enumerate(rows.names):
+        shown.add_row(name, *_line(rows, config, i))
+    return shown
+
+
+def _line(rows: cs.MultimodalData, config: Mapping, i: int) -> list[str]:
+    name, present = rows.names[i], np.asarray(rows.present[:, i])
+    observed = np.asarray(rows.observed(name))[present]
+    likelihood = config["likelihoods"][name]
+    settings = [f"{k}={x}" for k, x in likelihood.items() if k != "name"]
+    scaled = "yes" if name in config["standardize"] else ""
+    scaled = "log(1 + x)" if name in config["log"] else scaled
+    return [
+        f"{present.sum()}",
+        " × ".join(map(str, rows.event_shapes[i])) or "1",
+        f"{(~observed).mean():.1%}",
+        defaults.of_values(rows.values[name], rows.observed(name)).kind,
+        " ".join([likelihood["name"], *settings]),
+        scaled,
+    ]

@@ -54,9 +54,9 @@ def _names(wanted: Sequence[str] | None, notes: Notes) -> tuple[str, ...]:
     check_once("covariates", wanted)
     for name in wanted:
         if name not in notes.columns:
-            known = few(map(str, notes.columns), 20) or "which has none"
+            known = few(map(str, notes.columns), 20) or "none"
             raise ValueError(
-                f"covariates: expected columns of {notes.place}: {known}, got "
+                f"covariates: expected columns of {notes.place} ({known}), got "
                 f"{name!r}{nearest(str(name), map(str, notes.columns))}"
             )
     return tuple(wanted)

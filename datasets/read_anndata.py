@@ -11,6 +11,7 @@ from consilience.datasets.contents import Contents, Modalities, chosen
 from consilience.datasets.notes import Notes, notes_of_frame
 from consilience.datasets.tables import (
     Table,
+    check_finite,
     column_names,
     sample_ids,
     table,
@@ -78,13 +79,11 @@ def read_omics(
         ValueError: names are not unique, or a sparse matrix is too large when dense.
     """
     place = place or type(source).__name__
-    several = hasattr(source, "mod")
     places = _addresses(source)
-    usual = list(source.mod) if several else ["X"]
-    if modalities is None:
-        wanted = {name: name for name in usual}
-    else:
-        wanted = chosen(modalities, places, place)
+    usual = list(source.mod) if hasattr(source, "mod") else ["X"]
+    if not usual:
+        raise ValueError(f"{place}: expected at least one modality, got none")
+    wanted = chosen(modalities, usual if modalities is None else places, place)
     tables = {n: places[key](f"{place}[{key!r}]") for n, key in wanted.items()}
     return Contents(place, tables=tables, notes=_notes(place, source))
 
@@ -135,7 +134,9 @@ def _table(place: str, source: "AnnData", columns: Sequence[str], matrix) -> Tab
         )
     if values.dtype.kind == "f":
         values = np.ma.array(values, mask=np.isnan(values))
-    return Table(place, ids, tuple(columns), np.ma.asarray(values))
+    values = np.ma.asarray(values)
+    check_finite(place, ids, columns, values)
+    return Table(place, ids, tuple(columns), values)
 
 
 def _dense(place: str, matrix) -> np.ndarray:
@@ -154,5 +155,10 @@ def _dense(place: str, matrix) -> np.ndarray:
 
 
 def _notes(place: str, source) -> Notes:
+    """Columns of `obs`; those of a modality are called "<modality>:<column>"."""
+    frame = source.obs.copy()
+    for name, part in getattr(source, "mod", {}).items():
+        inner = part.obs.reindex(source.obs_names).add_prefix(f"{name}:")
+        frame = frame.join(inner[[c for c in inner if c not in frame]])
     ids = sample_ids(place, source.obs_names)
-    return notes_of_frame(f"{place}.obs", ids, source.obs, default=())
+    return notes_of_frame(f"{place}.obs", ids, frame, default=())

@@ -138,8 +138,9 @@ def check_finite(place, ids, columns, values: np.ma.MaskedArray) -> None:
         return
     bad = np.isinf(np.ma.getdata(values)) & ~np.ma.getmaskarray(values)
     if bad.any():
-        row, column = np.argwhere(bad)[0]
+        row, *place_of = map(int, np.argwhere(bad)[0])
+        column = columns[place_of[0]] if columns else place_of
         raise ValueError(
-            f"{place}: sample {ids[row]!r}, column {columns[column]!r}: expected a finite "
-            f"number, {MISSING}, got {values[row, column]}"
+            f"{place}: sample {ids[row]!r}, column {column!r}: expected a finite number, "
+            f"{MISSING}, got {values[row, *place_of]}"
         )

@@ -14,9 +14,16 @@ from consilience.inference.draws import sampler
 
 
 def check_support(
-    rng_key, model: Callable, guide: Callable, params: dict, data: MultimodalData
+    rng_key,
+    model: Callable,
+    guide: Callable,
+    params: dict,
+    data: MultimodalData,
+    first_row: int = 0,
 ) -> None:
     """Compare every measured entry with the support of its likelihood.
+
+    `first_row` is the number that errors give the first of these rows.
 
     Raises:
         ValueError: naming modality, row, value and likelihood.
@@ -32,10 +39,10 @@ def check_support(
     for name, bad in outside.items():
         if np.any(bad):
             row = int(np.argmax(bad))
-            value = np.asarray(data.values[name])[row]
+            value = np.array2string(np.asarray(data.values[name])[row], threshold=8)
             raise ValueError(
-                f"modality {name!r}, row {row}: expected values in the support of its "
-                f"likelihood, {kinds[name]}, got {np.array2string(value, threshold=8)}"
+                f"modality {name!r}, row {first_row + row}: expected values in the support "
+                f"of its likelihood, {kinds[name]}, got {value}"
             )
 
 

@@ -7,16 +7,16 @@ import numpy as np
 from jaxtyping import Array, Key
 from numpyro.infer import SVI
 
-from consilience.datasets.data import MultimodalData
 from consilience.training.order import Order
 from consilience.training.provenance import of_bound
+from consilience.training.rows import Rows, identity
 
 
 def fingerprint(
     rng_key: Key[Array, ""],
     svi: SVI,
     order: Order,
-    data: MultimodalData,
+    data: Rows,
     nonfinite: str,
     segment: int,
 ) -> dict[str, str | int | float]:
@@ -26,7 +26,7 @@ def fingerprint(
         "rows": order.num_rows,
         "batch_size": order.batch_size,
         "modalities": ", ".join(data.names),
-        "data": digest(data.bare()),
+        "data": digest(identity(data)),
         "nonfinite": nonfinite,
         "steps_a_segment": segment,
     }

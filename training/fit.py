@@ -6,7 +6,7 @@ from functools import partial
 from pathlib import Path
 
 import jax
-import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Key
 from numpyro.infer import SVI
 from numpyro.infer.svi import SVIState
@@ -21,11 +21,18 @@ from consilience.training.devices import batch_mesh, place
 from consilience.training.fingerprint import fingerprint
 from consilience.training.fitted import Fitted
 from consilience.training.loggers import JSONLines, Logger
-from consilience.training.loop import MOST_STEPS, Loop
+from consilience.training.loop import Loop
 from consilience.training.order import Order
 from consilience.training.processes import require_same, speaks, together
+from consilience.training.rows import (
+    Rows,
+    blocks,
+    identity,
+    require_rows,
+    source_of,
+)
 from consilience.training.run import Run
-from consilience.training.sources import InMemory
+from consilience.training.sources import MOST_STEPS as MOST
 from consilience.training.start import initial_state
 from consilience.training.steps import Schedule, Settings
 from consilience.training.stopping import EarlyStopping
@@ -36,7 +43,7 @@ from consilience.training.watch import Bar, Callback, Watch
 def fit(
     rng_key: Key[Array, ""],
     svi: SVI,
-    data: MultimodalData,
+    data: Rows,
     *,
     num_epochs: int,
     batch_size: int = 256,
@@ -62,7 +69,8 @@ def fit(
         rng_key: random key of parameters, order and noise.
         svi: NumPyro's SVI of model, guide, optimiser and bound. Learning-rate schedules
             and clipping are the optimiser's: `adam`, or any of Optax's.
-        data: training rows.
+        data: training rows, in memory or, as `StreamedData`, on disk; the same bits come
+            of both.
         num_epochs: passes over `data`, those before a resumed checkpoint counted in.
         batch_size: rows a step; all of them if there are fewer.
         validation: held-out rows, whose bound is measured after each epoch with one
@@ -83,7 +91,7 @@ def fit(
         progress: show a progress bar.
 
     Raises:
-        TypeError: `data` is no `MultimodalData`; a setting is of the wrong type.
+        TypeError: `data` is none; a setting is of the wrong type.
         ValueError: a setting is out of its range; values are outside the support of their
             likelihood; `validation` does not conform to `data`; `start` names
             parameters that there are not, or of other shapes; the checkpoints are of
@@ -92,26 +100,29 @@ def fit(
             state before it, which is in the checkpoints' folder as well.
     """
     check_positive(num_epochs=num_epochs, batch_size=batch_size)
-    require_data(data)
+    require_rows(data)
     check_settings(beta, early_stopping, checkpoints, validation, nonfinite)
     keys = jax.random.split(rng_key, 4)
     order = Order(keys[1], data.size, min(batch_size, data.size))
     mesh = batch_mesh(mesh, order.batch_size)
     watch = Watch(_loggers(loggers, checkpoints), tuple(callbacks))
     validate = _validation(keys[2], svi, data, validation, mesh)
-    state = initial_state(keys[0], svi, data.batch(jnp.arange(order.batch_size)), start)
+    first = data.batch(np.arange(order.batch_size))
+    state = initial_state(keys[0], svi, first, start)
     require_same(
         num_epochs=num_epochs,
         batch_size=order.batch_size,
-        data=data.bare(),
+        data=identity(data),
         validation=validation and validation.bare(),
         rng_key=jax.random.key_data(rng_key),
         svi=svi.get_params(state),
     )
-    params, rows = svi.get_params(state), data.bare()
-    _inspect(svi.loss)(svi.model, svi.guide, params, rows)
-    check_support(keys[3], svi.model, svi.guide, params, rows)
-    segment = min(MOST_STEPS, (checkpoints and checkpoints.every_steps) or MOST_STEPS)
+    programs = (svi.model, svi.guide, svi.get_params(state))
+    _inspect(svi.loss)(*programs, first)
+    for row, block in blocks(data):
+        check_support(keys[3], *programs, block, first_row=row)
+    source = source_of(data, order, mesh)
+    segment = min(source.most_steps, (checkpoints and checkpoints.every_steps) or MOST)
     store = None
     if checkpoints is not None:
         settings = (nonfinite, segment)
@@ -120,7 +131,7 @@ def fit(
             store = CheckpointStore(checkpoints, known)
     loop = Loop(
         svi=svi,
-        source=InMemory(place(rows, mesh), order),
+        source=source,
         settings=Settings(beta, nonfinite == "skip", mesh),
         schema=data.take([0]),
         row_names=data.row_names,

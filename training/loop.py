@@ -24,8 +24,6 @@ from consilience.training.steps import Settings, run_segment
 from consilience.training.stopping import EarlyStopping
 from consilience.training.watch import Bar, Watch
 
-MOST_STEPS = 256  # of a segment: between two looks at the clock
-
 
 @dataclasses.dataclass(frozen=True)
 class Loop:
@@ -52,7 +50,7 @@ class Loop:
     schema: MultimodalData
     row_names: tuple[str, ...]
     num_epochs: int
-    segment: int = MOST_STEPS
+    segment: int
     validate: Callable | None = None
     stopping: EarlyStopping | None = None
     store: CheckpointStore | None = None

@@ -9,6 +9,8 @@ from jaxtyping import Array, Int
 from consilience.datasets.data import MultimodalData
 from consilience.training.order import Order
 
+MOST_STEPS = 256  # of a segment: between two looks at the clock
+
 
 @runtime_checkable
 class Source(Protocol):
@@ -17,10 +19,12 @@ class Source(Protocol):
     Attributes:
         order: which rows each step sees.
         resident: a tree of arrays that stay on the device, the first argument of `take`.
+        most_steps: of a chunk, so that it is of tolerable size.
     """
 
     order: Order
     resident: object
+    most_steps: int
 
     def chunk(self, epoch: int, start: int, stop: int) -> object:
         """On the host: a tree that steps `start` to `stop` scan over, steps first."""
@@ -40,6 +44,8 @@ class InMemory:
         data: all rows.
         order: of the rows.
     """
+
+    most_steps = MOST_STEPS
 
     def __init__(self, data: MultimodalData, order: Order):
         self.resident, self.order = data.bare(), order

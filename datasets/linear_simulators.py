@@ -53,8 +53,7 @@ def simulate_linear(
         check_positive(private_dim=private_dim)
     check_scale(scale)
     key_widths, key_model, key_rows = jax.random.split(rng_key, 3)
-    if widths is None:
-        widths = jax.random.randint(key_widths, (num_modalities,), *WIDTHS).tolist()
+    widths = random_widths(key_widths, num_modalities) if widths is None else widths
     _check_widths(widths, num_modalities, latent_dim + private_dim)
     loadings, biases = {}, {}
     for s, (key, width) in enumerate(
@@ -70,9 +69,14 @@ def simulate_linear(
     return Simulated(*_rows(key_rows, truth, num_rows), truth)
 
 
+def random_widths(rng_key: Key[Array, ""], num_modalities: int) -> list[int]:
+    """Features of each modality, uniform on 30..59."""
+    return jax.random.randint(rng_key, (num_modalities,), *WIDTHS).tolist()
+
+
 def _orthonormal(rng_key, rows: int, columns: int) -> Float[Array, "rows columns"]:
     uniform = jax.random.uniform(rng_key, (rows, columns), minval=-1.0, maxval=1.0)
-    return jnp.linalg.qr(uniform)[0]
+    return jnp.asarray(np.linalg.qr(np.asarray(uniform))[0])
 
 
 def _rows(

@@ -36,7 +36,7 @@ def batch_mesh(mesh: Mesh | None, batch_size: int) -> Mesh | None:
         )
     if batch_size % mesh.size:
         raise ValueError(
-            f"batch_size: expected a multiple of the mesh's {mesh.size} devices, got "
+            f"batch_size: expected rows that the mesh's {mesh.size} devices divide, got "
             f"{batch_size}"
         )
     devices = sorted(mesh.devices.flat, key=lambda device: device.process_index)

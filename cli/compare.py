@@ -3,8 +3,11 @@
 import argparse
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import jax
+from rich.console import Console
+from rich.table import Table
 
 import consilience as cs
 from consilience.cli import applied, data, outputs, runs, train
@@ -12,6 +15,9 @@ from consilience.cli.arguments import add_draws
 from consilience.cli.pictures import SUFFIXES, save
 from consilience.evaluation import compare as rank
 from consilience.evaluation import plot_comparison
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
 
 USAGE = "consilience compare RUN RUN ... [--data DATA] [--out FILE] [options]"
 EXAMPLES = """examples:
@@ -59,16 +65,36 @@ def run(options: argparse.Namespace) -> None:
     for folder, (fitted, rows) in zip(folders, found, strict=True):
         estimate = fitted.log_likelihood(key, rows, num_samples=options.draws)
         estimates[str(folder)] = estimate
-    table = rank(estimates)
+    table = rank(estimates, round_to="none")
     table.index.name = "run"
-    print(f"{rows.size} samples, nats over all of them")
-    print(table.to_string())
+    Console().print(_shown(table, rows.size))
     for path in paths:
         if outputs.is_picture(path):
             save(plot_comparison(table), path)
         else:
             outputs.write_table(table, path)
         print(f"wrote {path}")
+
+
+def _shown(table: "DataFrame", samples: int) -> Table:
+    """The ranking to be read."""
+    caption = (
+        "± paired standard error, from the samples' own differences. k̂ > 0.7: samples whose "
+        "estimate is not to be trusted; a better guide looks like a better model there."
+    )
+    made = Table(title=f"log-likelihood of {samples} samples, nats", caption=caption)
+    made.add_column("run")
+    for title in ("log p(x)", "less the best", "weight", "k̂ > 0.7"):
+        made.add_column(title, justify="right")
+    for name, line in table.iterrows():
+        made.add_row(
+            str(name),
+            f"{line.elpd:.1f}",
+            f"{line.elpd_diff:.1f} ± {line.dse:.1f}",
+            f"{line.weight:.2f}",
+            str(line.diag_elpd or "").partition(" ")[0] or "0",
+        )
+    return made
 
 
 def _check_folders(folders: Sequence[Path]) -> None:

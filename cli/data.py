@@ -13,6 +13,7 @@ import consilience as cs
 from consilience.cli.choices import of_modality
 from consilience.cli.defaults import WHOLE
 from consilience.cli.names import check_known
+from consilience.datasets.checks import observed_entries
 from consilience.datasets.contents import Arrays
 from consilience.datasets.read import read_arrays
 from consilience.training.fingerprint import digest
@@ -109,21 +110,29 @@ def cast(data: cs.MultimodalData, config: Mapping) -> cs.MultimodalData:
     """
     values = {}
     for name, x in data.values.items():
-        whole = of_modality(config["likelihoods"], name)["name"] in WHOLE
-        if not whole:
-            values[name] = x.astype(jnp.result_type(float))
+        x = np.asarray(x)
+        if of_modality(config["likelihoods"], name)["name"] not in WHOLE:
+            dtype = jnp.result_type(float)
+        elif (x == np.round(x)).all():
+            dtype = jnp.result_type(int)
         else:
-            integral = bool((data.filled(name) == jnp.round(data.filled(name))).all())
-            values[name] = x.astype(jnp.result_type(int)) if integral else x
+            dtype = x.dtype
+        values[name] = jnp.asarray(x.astype(dtype))
     return dataclasses.replace(data, values=values)
 
 
-def prepared(data: cs.MultimodalData, config: Mapping) -> cs.MultimodalData:
-    """As the model sees rows: cast, with entry masks, scaled by these very rows."""
+def unscaled(data: cs.MultimodalData, config: Mapping) -> cs.MultimodalData:
+    """As the model sees rows but for their scale: cast, with entry masks if asked for."""
     data = cast(data, config)
-    if config["entry_masks"]:
-        entries = {name: data.observed(name) for name in data.names}
-        data = dataclasses.replace(data, entries=entries)
+    if not config["entry_masks"]:
+        return data
+    entries = {n: jnp.asarray(observed_entries(data, n)) for n in data.names}
+    return dataclasses.replace(data, entries=entries)
+
+
+def prepared(data: cs.MultimodalData, config: Mapping) -> cs.MultimodalData:
+    """As the model sees rows, scaled by these very rows."""
+    data = unscaled(data, config)
     names, log = (
         () if config[k] == "none" else config[k] for k in ("standardize", "log")
     )

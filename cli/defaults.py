@@ -5,10 +5,11 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 import numpy as np
+from jaxtyping import Bool
 
-import consilience as cs
 from consilience.cli.choices import of_modality
 from consilience.cli.names import check_known
+from consilience.datasets.contents import Arrays
 
 STEPS, FEWEST, MOST = 5000, 20, 1000  # of a training; the last two are epochs
 WIDE = 1000  # columns from which on layers are normalised
@@ -30,9 +31,24 @@ class Found(NamedTuple):
     likelihood: dict
 
 
-def of_values(values: np.ndarray, observed: np.ndarray) -> Found:
+def measured(arrays: Arrays, name: str) -> Bool[np.ndarray, "rows ..."]:
+    """Which entries of a modality were measured."""
+    values = np.ma.asanyarray(arrays.values[name])
+    seen = ~np.ma.getmaskarray(values)
+    if values.dtype.kind == "f":
+        seen &= ~np.isnan(np.ma.getdata(values))
+    if name in (arrays.entries or {}):
+        seen &= arrays.entries[name]
+    if name in (arrays.present or {}):
+        seen &= np.reshape(arrays.present[name], (-1,) + (1,) * (seen.ndim - 1))
+    return seen
+
+
+def looks(arrays: Arrays, name: str) -> Found:
     """Zeros and ones, counts or real numbers, by the entries that were measured."""
-    seen = np.asarray(values)[np.asarray(observed)]
+    seen = np.ma.getdata(arrays.values[name])[measured(arrays, name)]
+    if not len(seen):
+        raise ValueError(f"modality {name!r}: expected measurements, got none at all")
     whole = bool((seen == np.round(seen)).all() and (seen >= 0).all())
     if whole and seen.max() <= 1:
         return Found("0 and 1", {"name": "bernoulli"})
@@ -41,34 +57,35 @@ def of_values(values: np.ndarray, observed: np.ndarray) -> Found:
     return Found("reals", {"name": "learned_normal"})
 
 
-def resolve(config: dict, data: cs.MultimodalData, num_rows: int) -> dict:
+def resolve(config: dict, arrays: Arrays, num_rows: int) -> dict:
     """Every key that depends on the data, by modality where it can differ.
 
     Args:
         config: merged keys.
-        data: all rows, unscaled.
+        arrays: the data as they came.
         num_rows: that are trained on.
 
     Raises:
-        ValueError: a key names a modality that the data have not.
+        ValueError: a key names a modality that the data have not, or does not suit it.
     """
-    _check_modalities(config, data.names)
-    _check_law(config["subsets"], len(data.names))
-    logged = _names(config["log"], data.names)
+    names = tuple(arrays.values)
+    _check_modalities(config, names)
+    _check_law(config["subsets"], len(names))
+    logged = _names(config["log"], names)
     by_modality = {key: {} for key in ("likelihoods", "encoders", "decoders")}
-    for name in data.names:
+    for name in names:
         likelihood = of_modality(config["likelihoods"] or {}, name)
-        found = of_values(data.values[name], data.observed(name)).likelihood
+        found = looks(arrays, name).likelihood
         if name in logged:
             found = {"name": "learned_normal"}
         by_modality["likelihoods"][name] = likelihood = likelihood or found
         encoder = of_modality(config["encoders"] or {}, name)
-        by_modality["encoders"][name] = encoder or _encoder(likelihood, data, name)
+        by_modality["encoders"][name] = encoder or _encoder(likelihood, arrays, name)
         decoder = of_modality(config["decoders"] or {}, name)
         by_modality["decoders"][name] = decoder or {"name": "mlp"}
     resolved = config | by_modality | _parts(config)
     resolved["log"] = logged or "none"
-    resolved["standardize"] = _scaled(resolved, logged, data.names) or "none"
+    resolved["standardize"] = _scaled(resolved, logged, names) or "none"
     resolved["epochs"] = config["epochs"] or _epochs(num_rows, config["batch_size"])
     return resolved
 
@@ -91,14 +108,16 @@ def usual_aggregation(config: Mapping) -> str:
     return "mixture_of_experts" if bound in NEED_EXPERTS else "corrected_product"
 
 
-def _encoder(likelihood: dict, data: cs.MultimodalData, name: str) -> dict:
+def _encoder(likelihood: dict, arrays: Arrays, name: str) -> dict:
     encoder = {"name": "mlp"}
+    seen = measured(arrays, name)
     if likelihood["name"] in COUNTS:
         encoder["log1p"] = True
     if likelihood["name"] == "categorical":
         encoder["num_classes"] = likelihood["num_classes"]
-        encoder["masked"] = name in data.entries
-    elif math.prod(data.event_shapes[data.index(name)]) >= WIDE:
+        by_row = seen.reshape(len(seen), -1)
+        encoder["masked"] = bool((by_row.any(1) & ~by_row.all(1)).any())
+    elif math.prod(seen.shape[1:]) >= WIDE:
         encoder["layer_norm"] = True
     return encoder
 

@@ -6,9 +6,8 @@ from pathlib import Path
 from rich.console import Console
 
 from consilience.cli import config as configuration
-from consilience.cli import data, defaults, runs, train
+from consilience.cli import data, defaults, describe, runs, train
 from consilience.cli.arguments import add_data
-from consilience.cli.choices import shown
 
 USAGE = "consilience fit DATA --out RUN [--config FILE] [options]"
 EXAMPLES = """examples:
@@ -50,13 +49,15 @@ def run(options: argparse.Namespace) -> None:
     """
     config = configuration.merged(options)
     runs.check_new(options.out, options.overwrite)
-    rows = data.rows(data.read(config, options.data), config)
-    held = data.held_out(rows.size, config["validation"])
-    config = defaults.resolve(config, rows, rows.size - held)
+    arrays = data.read(config, options.data)
+    size = len(next(iter(arrays.values.values())))
+    held = data.held_out(size, config["validation"])
+    config = defaults.resolve(config, arrays, size - held)
+    rows = data.rows(arrays, config)
     train.check(config, rows)
     console = Console()
-    console.print(train.describe(rows, config, held))
-    console.print(_words(config), highlight=False, soft_wrap=True)
+    console.print(describe.data(arrays, config, held))
+    console.print(describe.model(config), highlight=False, soft_wrap=True)
     begun = runs.Run(options.out, config, options.data, data.fingerprint(rows))
     runs.begin(begun)
     try:
@@ -66,17 +67,3 @@ def run(options: argparse.Namespace) -> None:
         raise
     for name in runs.FILES:
         console.print(f"wrote {options.out / name}", highlight=False, soft_wrap=True)
-
-
-def _words(config: dict) -> str:
-    keys = ("preset", "prior", "aggregation", "head", "bound", "latent_dim", "epochs")
-    said = [f"{key} {_word(config[key])}" for key in keys if config[key] is not None]
-    return ", ".join(said)
-
-
-def _word(value: object) -> str:
-    found = shown(value)
-    if not isinstance(found, dict):
-        return str(found)
-    settings = ", ".join(f"{k}={x}" for k, x in found.items() if k != "name")
-    return f"{found['name']} ({settings})"

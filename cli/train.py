@@ -5,9 +5,7 @@ from collections.abc import Mapping
 
 import jax
 import numpy as np
-from rich.box import SIMPLE_HEAD
 from rich.console import Console
-from rich.table import Table
 
 import consilience as cs
 from consilience.cli import beta, build, data, defaults, runs
@@ -31,12 +29,15 @@ def check(config: Mapping, rows: cs.MultimodalData) -> None:
         ValueError: a setting is refused, or parts do not fit together.
         TypeError: likewise.
     """
-    rows, _ = parts(config, rows)
     svi = build.svi(config, rows, config["epochs"])
-    batch = rows.batch(np.arange(min(config["batch_size"], rows.size)))
-    jax.eval_shape(
-        lambda key: svi.evaluate(svi.init(key, batch), batch), jax.random.key(0)
-    )
+    rows = data.unscaled(rows, config)
+    first = np.arange(min(config["batch_size"], rows.size))
+
+    def step(key, rows):
+        batch = rows.batch(first)
+        return svi.evaluate(svi.init(key, batch), batch)
+
+    jax.eval_shape(step, jax.eval_shape(jax.random.key, 0), rows.bare())
 
 
 def train(run: Run, rows: cs.MultimodalData, *, resume: bool, quiet: bool) -> None:
@@ -86,36 +87,3 @@ def _result(fitted: cs.Fitted, seconds: float) -> str:
         f"{said}bound of held-out rows {history.validation[best]:.2f} nats a row at its "
         f"best, in epoch {best + 1}, which is kept"
     )
-
-
-def describe(rows: cs.MultimodalData, config: Mapping, held: int) -> Table:
-    """What the data are taken for, a line a modality."""
-    samples = f"{rows.size} samples"
-    if held:
-        samples += f", {held} of them held out"
-    shown = Table(title=samples, title_justify="left", box=SIMPLE_HEAD)
-    shown.add_column("modality")
-    for title in ("samples", "columns", "missing"):
-        shown.add_column(title, justify="right")
-    for title in ("looks like", "likelihood", "scaled"):
-        shown.add_column(title, no_wrap=title == "likelihood")
-    for i, name in enumerate(rows.names):
-        shown.add_row(name, *_line(rows, config, i))
-    return shown
-
-
-def _line(rows: cs.MultimodalData, config: Mapping, i: int) -> list[str]:
-    name, present = rows.names[i], np.asarray(rows.present[:, i])
-    observed = np.asarray(rows.observed(name))[present]
-    likelihood = config["likelihoods"][name]
-    settings = [f"{k}={x}" for k, x in likelihood.items() if k != "name"]
-    scaled = "yes" if name in config["standardize"] else ""
-    scaled = "log(1 + x)" if name in config["log"] else scaled
-    return [
-        f"{present.sum()}",
-        " × ".join(map(str, rows.event_shapes[i])) or "1",
-        f"{(~observed).mean():.1%}",
-        defaults.of_values(rows.values[name], rows.observed(name)).kind,
-        " ".join([likelihood["name"], *settings]),
-        scaled,
-    ]

@@ -1,0 +1,77 @@
+"""Keys that cannot stand together."""
+
+from collections.abc import Mapping
+
+import consilience as cs
+from consilience.cli.choices import build
+from consilience.cli.defaults import NEED_EXPERTS, usual_aggregation
+from consilience.cli.keys import ESTIMATORS
+from consilience.cli.presets import bound_of
+from consilience.cli.settings import takes
+
+IN_PRESET = ("prior", "aggregation", "head", "bound", "subsets")
+
+
+def check_together(given: Mapping[str, object]) -> None:
+    """Refuse keys that contradict one another.
+
+    Raises:
+        ValueError: naming both.
+    """
+    preset, bound = given.get("preset"), given.get("bound") or {"name": "masked"}
+    beside = [name for name in IN_PRESET if given.get(name) is not None]
+    if preset and beside:
+        raise ValueError(
+            f"preset: expected {preset['name']} alone, which is prior, aggregation and "
+            f"bound in one, got {', '.join(beside)} beside it"
+        )
+    made = bound_of(preset["name"]) if preset else cs.BOUNDS[bound["name"]]
+    _check_bound(preset or bound, made, given)
+    if not preset:
+        _check_head(given)
+        _check_experts(bound["name"], given)
+        _check_estimator(bound, given)
+    if given.get("patience") is not None and given.get("validation") == 0:
+        raise ValueError("patience: expected rows that are held out, got validation: 0")
+    if bound["name"] == "auxiliary_mixture_of_experts":
+        raise ValueError(
+            "bound: auxiliary_mixture_of_experts needs private latents; expected preset: "
+            "{name: mmvae_plus, private_dim: ...} in its place"
+        )
+
+
+def _check_bound(choice: Mapping, made: type, given: Mapping[str, object]) -> None:
+    for name in ("subsets", "estimator"):
+        if given.get(name) is not None and not takes(made, name):
+            can = [b for b, make in cs.BOUNDS.items() if takes(make, name)]
+            raise ValueError(
+                f"{name}: expected none beside {choice['name']}, whose bound takes none; "
+                f"bounds that do are {', '.join(can)}"
+            )
+
+
+def _check_head(given: Mapping[str, object]) -> None:
+    aggregation = (given.get("aggregation") or {}).get("name")
+    aggregation = aggregation or usual_aggregation(given)
+    if given.get("head") is None or takes(cs.AGGREGATIONS[aggregation], "head"):
+        return
+    can = [a for a, make in cs.AGGREGATIONS.items() if takes(make, "head")]
+    raise ValueError(
+        f"head: expected none beside aggregation {aggregation}, which has its "
+        f"own; those that take one are {', '.join(can)}"
+    )
+
+
+def _check_experts(bound: str, given: Mapping[str, object]) -> None:
+    aggregation = (given.get("aggregation") or {}).get("name", "mixture_of_experts")
+    if bound in NEED_EXPERTS and aggregation != "mixture_of_experts":
+        raise ValueError(
+            f"aggregation: expected mixture_of_experts for bound {bound}, got {aggregation}"
+        )
+
+
+def _check_estimator(bound: Mapping, given: Mapping[str, object]) -> None:
+    """The bound itself refuses estimators that are wrong for it."""
+    if given.get("estimator"):
+        estimator = build("estimator", ESTIMATORS, given["estimator"])
+        build("bound", cs.BOUNDS, bound, estimator=estimator)

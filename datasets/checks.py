@@ -74,11 +74,10 @@ def _check_above_minus_one(data, name: str, argument: str) -> None:
 
 def observed_entries(data, name: str) -> np.ndarray:
     """`data.observed(name)` without a device: checks compile nothing."""
-    i, values = data.index(name), np.asarray(data.values[name])
-    column = np.asarray(data.present)[:, i].reshape((-1,) + (1,) * (values.ndim - 1))
-    return np.broadcast_to(
-        column & np.asarray(data.entries.get(name, True)), values.shape
-    )
+    i = data.index(name)
+    shape = (data.size, *data.event_shapes[i])
+    column = np.asarray(data.present)[:, i].reshape((-1,) + (1,) * (len(shape) - 1))
+    return np.broadcast_to(column & np.asarray(data.entries.get(name, True)), shape)
 
 
 def check_keep(data, keep, allow_empty_rows: bool) -> None:

@@ -7,6 +7,7 @@ import numpy as np
 
 from consilience.datasets.names import few, nearest
 from consilience.datasets.tables import Table
+from consilience.datasets.validation import RESERVED
 
 
 class Arrays(NamedTuple):
@@ -70,11 +71,11 @@ def chosen(modalities: Modalities, known: Iterable[str], place: str) -> dict[str
 
     Raises:
         TypeError: names are no list.
-        ValueError: a name is unknown or stands twice, or none was asked for.
+        ValueError: a name is unknown, reserved or stands twice, or none was asked for.
     """
     known = list(known)
     if modalities is None:
-        return {name: name for name in known}
+        modalities = known
     if isinstance(modalities, str) or not isinstance(modalities, Sequence | Mapping):
         raise TypeError(
             f"modalities: expected a list of names or a mapping, got {modalities!r}"
@@ -90,7 +91,18 @@ def chosen(modalities: Modalities, known: Iterable[str], place: str) -> dict[str
                 f"modalities: expected names among those of {place}: {few(known, 20)}, "
                 f"got {name!r}{nearest(str(name), known)}"
             )
+    _check_reserved(modalities, place)
     return dict(modalities)
+
+
+def _check_reserved(modalities: Mapping[str, str], place: str) -> None:
+    """Refuse names of sites, with the way to another name."""
+    for name, key in modalities.items():
+        if name in RESERVED:
+            raise ValueError(
+                f"modalities: {name!r} of {place} is reserved for a site of the model or "
+                f"guide; give it another name, modalities={{'name': {key!r}}}"
+            )
 
 
 def check_once(argument: str, names: Sequence[str]) -> None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from jaxtyping import Array, Shaped
 
+from consilience.datasets.checks import observed_entries
 from consilience.datasets.data import MultimodalData
 
 if TYPE_CHECKING:
@@ -87,7 +88,7 @@ def complete(
 
 
 def _completed(data: MultimodalData, name: str, means, values) -> np.ndarray:
-    observed, means = np.asarray(data.observed(name)), np.asarray(means)
+    observed, means = observed_entries(data, name), np.asarray(means)
     if name not in values:
         raise ValueError(f"measured: expected values of {name!r}, got none")
     own = np.ma.getdata(values[name])

@@ -7,8 +7,9 @@ from collections.abc import Iterable
 
 def nearest(name: str, known: Iterable[str]) -> str:
     """The known name that is most alike as a question in brackets, or nothing."""
-    found = difflib.get_close_matches(name, list(known), n=1, cutoff=0.6)
-    return f" (did you mean {found[0]!r}?)" if found else ""
+    folded = {other.casefold(): other for other in known}
+    found = difflib.get_close_matches(name.casefold(), folded, n=1, cutoff=0.6)
+    return f" (did you mean {folded[found[0]]!r}?)" if found else ""
 
 
 def few(names: Iterable[str], most: int = 5) -> str:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from consilience.datasets.contents import Contents, Modalities, chosen
+from consilience.datasets.contents import Contents, Modalities, check_once, chosen
 from consilience.datasets.notes import Notes, notes_of_frame
 from consilience.datasets.tables import (
     Table,
@@ -73,7 +73,8 @@ def read_omics(
 
     Of an AnnData, "X" by default; "layers/<name>" and "obsm/<name>" are others. Of a
     MuData, the X of each of its AnnDatas by default; "<modality>/layers/<name>" and so on
-    are others. Columns of `obs` become covariates if they are named.
+    are others. A list names them by what stands after the last "/", a mapping as you like.
+    Columns of `obs` become covariates if they are named.
 
     Raises:
         ValueError: names are not unique, or a sparse matrix is too large when dense.
@@ -83,9 +84,18 @@ def read_omics(
     usual = list(source.mod) if hasattr(source, "mod") else ["X"]
     if not usual:
         raise ValueError(f"{place}: expected at least one modality, got none")
-    wanted = chosen(modalities, usual if modalities is None else places, place)
+    wanted = chosen(_named(modalities), usual if modalities is None else places, place)
     tables = {n: places[key](f"{place}[{key!r}]") for n, key in wanted.items()}
     return Contents(place, tables=tables, notes=_notes(place, source))
+
+
+def _named(modalities: Modalities) -> Modalities:
+    """A list of addresses as a mapping from their last parts."""
+    if not isinstance(modalities, list | tuple):
+        return modalities
+    names = [str(key).rpartition("/")[2] for key in modalities]
+    check_once("modalities", names)
+    return dict(zip(names, modalities, strict=True))
 
 
 def _addresses(source) -> dict:

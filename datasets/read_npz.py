@@ -38,9 +38,9 @@ def read_npz(path: Path, modalities: Modalities) -> Contents:
 def _load(path: Path) -> dict[str, np.ndarray]:
     """Every array of the file; objects would need pickle and are refused."""
     try:
-        with np.load(path, allow_pickle=False) as file:
-            if isinstance(file, np.ndarray):
-                raise ValueError("it is a single array")
+        if not zipfile.is_zipfile(path):
+            raise ValueError("it is no archive")
+        with open(path, "rb") as raw, np.load(raw, allow_pickle=False) as file:
             return {name: file[name] for name in file.files}
     except (ValueError, EOFError, OSError, zipfile.BadZipFile, zlib.error) as error:
         raise ValueError(

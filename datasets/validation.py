@@ -58,19 +58,25 @@ def validate(
         _check_finite(labels[name], arrays[name], observed[name])
     if not allow_empty_rows:
         _check_empty(present, rows)
+    cast = {
+        n: _cast(f"values[{n!r}]", labels[n], arrays[n], observed[n]) for n in names
+    }
+    known = _covariates(covariates, names, rows, size)
+    # Only now, when nothing can be refused any more: copies to a device are programs.
     return {
-        "values": {
-            n: _to_jax(f"values[{n!r}]", labels[n], arrays[n], observed[n])
-            for n in names
-        },
+        "values": _on_device(cast),
         "present": jnp.asarray(present),
-        "entries": _partial(observed, present, entries),
-        "covariates": _covariates(covariates, names, rows, size),
+        "entries": _on_device(_partial(observed, present, entries)),
+        "covariates": _on_device(known),
         "names": names,
         "event_shapes": tuple(arrays[n].shape[1:] for n in names),
         "row_names": rows,
         "feature_names": tuple(columns[n] for n in names),
     }
+
+
+def _on_device(arrays: dict) -> dict:
+    return {name: jnp.asarray(array) for name, array in arrays.items()}
 
 
 def _named(values) -> dict:
@@ -244,12 +250,10 @@ def _partial(observed: dict, present: np.ndarray, given: Mapping) -> dict:
         name: (~o.reshape(len(o), -1)).any(-1) & present[:, i]
         for i, (name, o) in enumerate(observed.items())
     }
-    return {
-        n: jnp.asarray(o) for n, o in observed.items() if n in given or missing[n].any()
-    }
+    return {n: o for n, o in observed.items() if n in given or missing[n].any()}
 
 
-def _to_jax(argument: str, labels: Labels, array: np.ndarray, observed: np.ndarray):
+def _cast(argument: str, labels: Labels, array: np.ndarray, observed: np.ndarray):
     filled = np.where(observed, array, np.zeros((), array.dtype))
     kind = float if array.dtype.kind == "f" else int
     dtype = jnp.result_type(kind)
@@ -262,7 +266,7 @@ def _to_jax(argument: str, labels: Labels, array: np.ndarray, observed: np.ndarr
             f"{argument}: {labels.place(where)}: expected a number that fits {dtype}, got "
             f"{filled[tuple(where)]}; rescale, or enable jax_enable_x64"
         )
-    return jnp.asarray(cast)
+    return cast
 
 
 def _covariates(
@@ -289,5 +293,5 @@ def _covariates(
                 f"{argument}: {labels.place(where)}: expected a finite number (covariates "
                 f"are always known), got {'a masked one' if got is np.ma.masked else got}"
             )
-        read[name] = _to_jax(argument, labels, array, np.ones(array.shape, bool))
+        read[name] = _cast(argument, labels, array, np.ones(array.shape, bool))
     return read

@@ -190,6 +190,13 @@ def test_what_is_refused(change, arguments, message):
         cs.read(broken(change), **arguments)
 
 
+def test_lists_name_parts_by_their_last_word():
+    data = cs.read(several(), modalities=["rna/layers/counts", "atac"])
+    assert data.names == ("counts", "atac")
+    with pytest.raises(ValueError, match="each name once, got 'X' twice"):
+        cs.read(several(), modalities=["rna/X", "atac/X"])
+
+
 def test_a_covariate_that_some_cells_lack_is_refused():
     with pytest.raises(
         ValueError, match=r"'atac:depth': sample 'c0' \(3 in all\).*known"
@@ -209,7 +216,7 @@ def test_enormous_matrices_are_not_made_dense(monkeypatch):
         ValueError, match=r"AnnData\['X'\]: expected .* when dense; choose"
     ):
         cs.read(cells())
-    assert cs.read(cells(), modalities=["obsm/X_pca"]).names == ("obsm/X_pca",)
+    assert cs.read(cells(), modalities=["obsm/X_pca"]).names == ("X_pca",)
 
 
 @pytest.mark.parametrize("suffix", [".h5ad", ".h5mu"])

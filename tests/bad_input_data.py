@@ -1,0 +1,624 @@
+"""Malformed data: files, frames, arrays, masks, names, transforms."""
+
+import gzip
+import io
+
+import numpy as np
+import pandas as pd
+from bad_input import BadInput
+
+import consilience as cs
+
+A, B = np.ones((3, 2)), np.arange(15.0).reshape(3, 5)
+GOOD = "id,x,y\ns1,1,2\ns2,3,4\n"
+
+
+def files(contents, **options):
+    """Read a folder of files; a function gives the bytes that are to stand in one."""
+
+    def run(folder):
+        for name, content in contents.items():
+            raw = content.encode() if isinstance(content, str) else content
+            (folder / name).write_bytes(raw)
+        return cs.read(folder, **options)
+
+    return run
+
+
+def table(text, **options):
+    return files({"a.csv": text}, **options)
+
+
+def archive(arrays=None, change=lambda raw: raw, **options):
+    """Read an .npz of these arrays, with its bytes changed."""
+
+    def run(folder):
+        np.savez(folder / "a.npz", **({"a": A, "b": B} if arrays is None else arrays))
+        path = folder / "b.npz"
+        path.write_bytes(change((folder / "a.npz").read_bytes()))
+        return cs.read(path, **options)
+
+    return run
+
+
+def frames(make, **options):
+    return lambda folder: cs.read(make(), **options)
+
+
+def arrays(values=None, **options):
+    values = {"a": A, "b": B} if values is None else values
+    return lambda folder: cs.MultimodalData.from_arrays(values, **options)
+
+
+def calling(call):
+    return lambda folder: call()
+
+
+def omics(change=lambda cells: cells, **options):
+    def run(folder):
+        import warnings
+
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            import anndata
+
+            cells = anndata.AnnData(
+                B.copy(),
+                obs=pd.DataFrame({"kind": [*"uvu"]}, index=["p", "q", "r"]),
+                var=pd.DataFrame(index=[*"abcde"]),
+            )
+            change(cells)
+            return cs.read(cells, **options)
+
+    return run
+
+
+def parquet(frame):
+    raw = io.BytesIO()
+    frame.to_parquet(raw)
+    return raw.getvalue()
+
+
+def flipped(raw):
+    """One bit of the first array changed."""
+    where = raw.index(b"NUMPY") + 128
+    return raw[:where] + bytes([raw[where] ^ 1]) + raw[where + 1 :]
+
+
+def put(array, where, value):
+    changed = np.array(array, dtype=np.result_type(array, type(value)))
+    changed[where] = value
+    return changed
+
+
+def frame(index, columns=("x",), values=1.0):
+    return pd.DataFrame(values, index=index, columns=list(columns))
+
+
+FILES = [
+    (
+        "no such file",
+        lambda f: cs.read(f / "none.csv"),
+        r"file or folder, got .*none\.csv",
+    ),
+    (
+        "a file of another kind",
+        lambda f: (f / "a.xlsx").write_text("") or cs.read(f / "a.xlsx"),
+        r"source: expected a folder or a file \.csv, .*\.h5mu, got a\.xlsx",
+    ),
+    (
+        "an empty folder",
+        files({}),
+        r"expected a file \(.*\) for each modality, got none",
+    ),
+    (
+        "covariates without modalities",
+        files({"covariates.csv": GOOD}),
+        "covariates only",
+    ),
+    (
+        "a foreign file in the folder",
+        files({"a.csv": GOOD, "readme.txt": ""}),
+        r"readme\.txt: expected files \.csv, .* only, got another",
+    ),
+    (
+        "two files of one modality",
+        files({"a.csv": GOOD, "a.tsv": GOOD}),
+        r"expected one file for modality 'a', got a\.csv and a\.tsv",
+    ),
+    (
+        "an empty file",
+        table(""),
+        r"a\.csv: expected a line of column names, got nothing",
+    ),
+    ("a table without rows", table("id,x\n"), r"a\.csv: expected at least one sample"),
+    (
+        "a table of ids only",
+        table("id\ns1\n"),
+        r"at least one column beside the sample ids",
+    ),
+    (
+        "a line that is too long",
+        table(GOOD + "s3,5,6,7\n"),
+        r"a\.csv: line 4: expected 3 cells as in the first line, got 4",
+    ),
+    (
+        "a file cut off in a line",
+        table(GOOD + "s3,5"),
+        r"a\.csv: line 4: expected 3 cells as in the first line, got 2",
+    ),
+    (
+        "a column without a name",
+        table("id,x,\ns1,1,2\n"),
+        r"column 1: expected a name, got",
+    ),
+    (
+        "a column twice",
+        table("id,x,x\ns1,1,2\n"),
+        r"each column once, got 'x' as columns 0",
+    ),
+    (
+        "a sample twice",
+        table(GOOD + "s1,5,6\n"),
+        r"each sample once, got 's1' in rows 0 and",
+    ),
+    (
+        "a sample without an id",
+        table(GOOD + ",5,6\n"),
+        r"row 2: expected a sample id, got ''",
+    ),
+    (
+        "semicolons for commas",
+        table("id;x\ns1;1\n"),
+        r"expected columns separated by commas, got semicolons",
+    ),
+    (
+        "a text in Latin-1",
+        table("id,größe\ns1,1\n".encode("latin-1")),
+        r"a\.csv: expected text in UTF-8",
+    ),
+    (
+        "a damaged gzip file",
+        files({"a.csv.gz": gzip.compress(GOOD.encode() * 50)[:-12]}),
+        r"a\.csv\.gz: expected a whole and undamaged file",
+    ),
+    (
+        "words among numbers",
+        table(GOOD + "s3,low,6\n"),
+        r"a\.csv: sample 's3', column 'x': expected a number, or nothing .* got 'low'",
+    ),
+    (
+        "commas as decimal points",
+        table('id,x,y\ns1,1,2\ns2,3,"4,5"\n'),
+        r"a\.csv: sample 's2', column 'y': expected a number, .*got '4,5'",
+    ),
+    (
+        "an infinite cell",
+        table(GOOD + "s3,5,-inf\n"),
+        r"a\.csv: sample 's3', column 'y': expected a finite number, .*got -inf",
+    ),
+    (
+        "a count beyond 32 bits",
+        table(GOOD + "s3,5,3000000000\n"),
+        r"row 2 \('s3'\), column 1 \('y'\): .*fits int32, got 3000000000",
+    ),
+    (
+        "a count beyond 64 bits",
+        table(GOOD + "s3,18446744073709551615,1\n"),
+        r"sample 's3', column 'x': expected a number.*got.*18446744073709551615",
+    ),
+    (
+        "no column of ids",
+        table("x,y\n0.25,1\n0.5,2\n"),
+        r"a\.csv: expected sample ids in the first column, got the number 0\.25",
+    ),
+    (
+        "a wrong name of the id column",
+        table(GOOD, id_column="Id"),
+        r"id_column: a\.csv: .*id, x, y, got 'Id' \(did you mean 'id'\?\)",
+    ),
+    (
+        "files without a common sample",
+        files({"a.csv": GOOD, "b.csv": "id,z\nt1,1\n"}),
+        r"a\.csv: expected samples that another .* has s1, s2, b\.csv has t1",
+    ),
+    (
+        "samples in columns",
+        files({"a.csv": GOOD, "b.csv": "id,s1,s2\np1,1,2\n"}),
+        r"columns of b\.csv are samples of a\.csv: expected samples in rows",
+    ),
+    (
+        "ids with blanks and capitals",
+        files({"a.csv": GOOD, "b.csv": "id,z\ns1,1\nS2 ,2\n"}),
+        r"b\.csv: sample 'S2 ' looks like 's2' of a\.csv",
+    ),
+    (
+        "ids that lost their zeros",
+        files({"a.csv": "id,x\n007,1\n12,1\n", "b.csv": "id,z\n7,1\n12,2\n"}),
+        r"b\.csv: sample '7' looks like '007' of a\.csv",
+    ),
+    (
+        "ids with points for dashes",
+        files({"a.csv": "id,x\nT-A1,1\nq,1\n", "b.csv": "id,z\nT.A1,1\nq,2\n"}),
+        r"b\.csv: sample 'T\.A1' looks like 'T-A1' of a\.csv",
+    ),
+    (
+        "a damaged Parquet file",
+        lambda f: files({"a.parquet": parquet(frame(["s1"]))[:-9]})(f),
+        r"a\.parquet: expected a whole Parquet file",
+    ),
+    (
+        "words in a Parquet file",
+        lambda f: files({"a.parquet": parquet(frame(["s1"], values="low"))})(f),
+        r"a\.parquet: sample 's1', column 'x': expected a number, .*got 'low'",
+    ),
+    (
+        "an unknown modality",
+        table(GOOD, modalities=["A"]),
+        r"modalities: expected names among .*: a, got 'A'",
+    ),
+    (
+        "a modality twice",
+        table(GOOD, modalities=["a", "a"]),
+        "each name once, got 'a' twice",
+    ),
+    (
+        "another word for union",
+        table(GOOD, samples="all"),
+        "'union' or 'intersection', got",
+    ),
+    (
+        "an empty intersection",
+        files({"a.csv": GOOD, "b.csv": "id,z\ns1,\ns3,2\n"}, samples="intersection"),
+        r"samples: expected some that have all of a, b, got none",
+    ),
+    (
+        "a sample without any number",
+        table(GOOD + "s3,,NA\n"),
+        r"row 2 \('s3'\) \(1 in all\): expected at least one present modality",
+    ),
+]
+
+COVARIATES = [
+    (
+        "a sample without covariates",
+        files({"a.csv": GOOD, "covariates.csv": "id,age\nS2,4\ns1,3\n"}),
+        r"covariates\.csv: .* every sample, got none for 's2' .*'S2' looks like it",
+    ),
+    (
+        "a covariate that is not known",
+        files({"a.csv": GOOD, "covariates.csv": "id,age\ns1,3\ns2,\n"}),
+        r"covariates\.csv: covariate 'age': sample 's2' .*always known",
+    ),
+    (
+        "words without categories",
+        files({"a.csv": GOOD, "covariates.csv": "id,sex\ns1,m\ns2,f\n"}),
+        r"'sex': expected numbers, got 'f', 'm'; give categories=\{'sex': \[",
+    ),
+    (
+        "a word that is no category",
+        files(
+            {"a.csv": GOOD, "covariates.csv": "id,sex\ns1,m\ns2,F\n"},
+            categories={"sex": ["f", "m"]},
+        ),
+        r"'sex': sample 's2': expected one of categories\['sex'\], f, m, got 'F'",
+    ),
+    (
+        "categories of no covariate",
+        files(
+            {"a.csv": GOOD, "covariates.csv": "id,sex\ns1,1\ns2,0\n"},
+            categories={"sexx": ["f"]},
+        ),
+        r"categories: expected names of covariates .*got 'sexx' \(did you mean 'sex'",
+    ),
+    (
+        "an unknown covariate",
+        files({"a.csv": GOOD, "covariates.csv": GOOD}, covariates=["X"]),
+        r"covariates: expected columns of covariates\.csv \(x, y\), got 'X'",
+    ),
+    (
+        "covariates whose rows have no names",
+        table(GOOD, covariates={"age": [1, 2]}),
+        r"covariates: expected a DataFrame whose index has the sample ids",
+    ),
+    (
+        "a covariate with the name of a modality",
+        files({"a.csv": GOOD, "covariates.csv": "id,a\ns1,1\ns2,2\n"}),
+        r"covariates: 'a' is the name of a modality",
+    ),
+    (
+        "a covariate of NaN",
+        arrays(covariates={"c": [1, np.nan, 2]}),
+        r"'c'\]: row 1: .*nan",
+    ),
+]
+
+ARCHIVES = [
+    (
+        "half an .npz",
+        archive(change=lambda raw: raw[: len(raw) // 2]),
+        "whole .npz file",
+    ),
+    (
+        "a flipped bit in an .npz",
+        archive(change=flipped),
+        r"whole \.npz file .*Bad CRC",
+    ),
+    (
+        "a text called .npz",
+        archive(change=lambda raw: b"hello"),
+        r"b\.npz: expected a whole",
+    ),
+    ("an .npz of objects", archive({"a": A.astype(object)}), "arrays without objects"),
+    (
+        "an .npz of words",
+        archive({"a": A, "b": A.astype(str)}),
+        "'b': expected numbers as a",
+    ),
+    (
+        "masks of another shape",
+        archive({"a": A, "present": np.ones((3, 2), bool)}),
+        r"b\.npz: present: expected a column for each of a, got shape \(3, 2\)",
+    ),
+    (
+        "masks of numbers",
+        archive({"a": A, "mask_a": A}),
+        "mask_a: expected booleans, got",
+    ),
+    (
+        "modalities of other lengths",
+        archive({"a": A, "b": B[:2]}),
+        "3 rows as in the first",
+    ),
+    (
+        "a view without values",
+        archive({"views": ["a", "b"], "x_a": A}),
+        r"b\.npz: expected the array 'x_b' of view 'b', got none",
+    ),
+    (
+        "an array of no view",
+        archive({"views": ["a"], "x_a": A, "x_c": A}),
+        r"b\.npz: expected x_, mask_ and features_ of the views a, .*got 'x_c'",
+    ),
+]
+
+FRAMES = [
+    (
+        "frames beside arrays",
+        frames(lambda: {"a": frame(["p"]), "b": B}),
+        r"DataFrames only, or arrays only, got a DataFrame for 'a' and ndarray for 'b'",
+    ),
+    (
+        "numbers and words as ids",
+        frames(lambda: {"a": frame(["1", "2"]), "b": frame([1, 2])}),
+        r"source\['b'\]: expected sample ids of one type, got whole numbers .* and text",
+    ),
+    (
+        "an index of dates",
+        frames(lambda: {"a": frame(pd.to_datetime(["2024-01-01"]))}),
+        r"source\['a'\]: expected an index of sample ids, .*got datetime64",
+    ),
+    (
+        "columns without names",
+        frames(lambda: {"a": pd.DataFrame(A)}),
+        r"source\['a'\]: column 0: expected a name, got 0",
+    ),
+    (
+        "a column of dates",
+        frames(lambda: {"a": frame(["p"], values=pd.Timestamp("2024-01-01"))}),
+        r"sample 'p', column 'x': expected a number, .*got .*2024",
+    ),
+    (
+        "a column of categories",
+        frames(lambda: {"a": frame(["p"], values="u").astype("category")}),
+        r"sample 'p', column 'x': expected a number, .*got 'u'",
+    ),
+    ("no frames", frames(dict), "source: expected at least one modality, got none"),
+    (
+        "a list for a mapping",
+        frames(lambda: [A, B]),
+        "source: expected a mapping .*got list",
+    ),
+    (
+        "genes twice",
+        omics(lambda c: setattr(c, "var_names", [*"aacde"])),
+        "'a' as columns 0",
+    ),
+    (
+        "an unknown layer",
+        omics(modalities=["layers/x"]),
+        "modalities: .*: X, got 'layers/x'",
+    ),
+    (
+        "words of cells",
+        omics(covariates=["kind"]),
+        "'kind': expected numbers, got 'u', 'v'",
+    ),
+    (
+        "a damaged .h5ad",
+        lambda f: (f / "a.h5ad").write_text("hello") and cs.read(f / "a.h5ad"),
+        r"a\.h5ad: expected a whole \.h5ad file",
+    ),
+]
+
+ARRAYS = [
+    ("no modality", arrays({}), "values: expected at least one modality, got none"),
+    (
+        "rows of other lengths",
+        arrays({"a": [[1.0], [2.0, 3.0]]}),
+        "a rectangular array",
+    ),
+    ("no rows", arrays({"a": A[:0]}), r"an array with rows, got shape \(0, 2\)"),
+    ("no columns", arrays({"a": A[:, :0]}), r"at least one column, got shape \(3, 0\)"),
+    (
+        "modalities of other rows",
+        arrays({"a": A, "b": B.T}),
+        r"expected 3 rows .*\(5, 3\)",
+    ),
+    (
+        "complex numbers",
+        arrays({"a": A * 1j}),
+        "floats, integers or booleans, got dtype comp",
+    ),
+    ("objects", arrays({"a": A.astype(object)}), "got dtype object"),
+    ("a reserved name", arrays({"z": A}), "'z' is reserved for a site of the model"),
+    (
+        "an infinite value",
+        arrays({"a": put(A, (1, 0), np.inf)}),
+        "row 1, column 0: .*got inf",
+    ),
+    (
+        "a float beyond 32 bits",
+        arrays({"a": put(A, (2, 1), 1e39)}),
+        r"row 2, column 1: expected a number that fits float32, got 1e\+39",
+    ),
+    (
+        "an empty row",
+        arrays({"a": put(A, 1, np.nan)}),
+        r"row 1 \(1 in all\): expected at least one present modality",
+    ),
+    (
+        "present, but nothing measured",
+        arrays({"a": put(A, 1, np.nan), "b": B}, present=np.ones((3, 2), bool)),
+        r"present: modality 'a', row 1: expected at least one measured entry",
+    ),
+    (
+        "a mask of another shape",
+        arrays(present=np.ones((2, 3), bool)),
+        r"present: expected shape \(3, 2\), got \(2, 3\)",
+    ),
+    (
+        "a mask of numbers",
+        arrays(present=np.ones((3, 2))),
+        "present: expected booleans, got",
+    ),
+    (
+        "a mask of an unknown modality",
+        arrays(present={"c": [True] * 3}),
+        "a, b, got 'c'",
+    ),
+    (
+        "entries of another shape",
+        arrays(entries={"a": B > 0}),
+        r"\(3, 2\), got \(3, 5\)",
+    ),
+    (
+        "too few row names",
+        arrays(row_names=["p"]),
+        "row_names: expected 3 names, got 1",
+    ),
+    ("a row name twice", arrays(row_names=[*"pqp"]), "unique names, got 'p' twice"),
+    (
+        "too many columns' names",
+        arrays(feature_names={"a": "uvw"}),
+        "expected 2 names, got 3",
+    ),
+]
+
+PLAIN = cs.MultimodalData.from_arrays({"a": A + B[:, :2], "b": B})
+WHOLE = cs.MultimodalData.from_arrays({"a": A.astype(int), "b": B})
+NAMED = cs.MultimodalData.from_arrays({"a": A, "b": B}, feature_names={"a": "uv"})
+OTHER = cs.MultimodalData.from_arrays({"a": A, "b": B}, feature_names={"a": "vu"})
+HOLES = cs.MultimodalData.from_arrays({"a": A, "b": put(B, (0, 0), np.nan)})
+NEGATIVE = cs.MultimodalData.from_arrays({"a": B - 9, "b": B})
+POSITIVE = cs.MultimodalData.from_arrays({"a": B, "b": B}).standardize(log=["a"])
+NOTHING = PLAIN.present & False
+SCALED, LOGGED = PLAIN.standardize(), PLAIN.standardize(log=["b"])
+IMAGES = cs.MultimodalData.from_arrays({"image": np.ones((2, 3, 4))})
+
+TRANSFORMS = [
+    ("scaled twice", calling(SCALED.standardize), "but they are scaled already"),
+    (
+        "scaled counts",
+        calling(lambda: WHOLE.standardize(["a"])),
+        "expected floats, got int32",
+    ),
+    (
+        "scaled like what is not",
+        calling(lambda: PLAIN.standardize(like=PLAIN)),
+        "like: expected standardised data, got unscaled ones",
+    ),
+    (
+        "scaled by two laws",
+        calling(lambda: PLAIN.standardize(["a"], SCALED)),
+        "got both",
+    ),
+    (
+        "an unknown modality scaled",
+        calling(lambda: PLAIN.standardize(["c"])),
+        "a, b, got 'c'",
+    ),
+    (
+        "a logarithm of −9",
+        calling(lambda: NEGATIVE.standardize(log=["a"])),
+        r"log: modality 'a': row 0, column 0: expected a value above −1 .*got -9",
+    ),
+    (
+        "a logarithm of new rows with −9",
+        calling(lambda: NEGATIVE.standardize(like=POSITIVE)),
+        r"like: modality 'a': row 0, column 0: expected a value above −1 .*got -9",
+    ),
+    (
+        "a logarithm of what is not scaled",
+        calling(lambda: PLAIN.standardize(["a"], log=["b"])),
+        r"log: expected modalities that are scaled, a, got 'b'",
+    ),
+    (
+        "rows of other columns",
+        calling(lambda: OTHER.conform(NAMED)),
+        "columns u, v, got v, u",
+    ),
+    (
+        "rows of another scaling",
+        calling(lambda: SCALED.conform(LOGGED)),
+        "training rows, got",
+    ),
+    (
+        "rows that miss entries",
+        calling(lambda: HOLES.conform(PLAIN)),
+        "misses single entries",
+    ),
+    (
+        "all of a row hidden",
+        calling(lambda: PLAIN.restrict(NOTHING)),
+        r"keep: expected every row to keep a modality, but row 0 \(3 in all\)",
+    ),
+    (
+        "two scalings under each other",
+        calling(lambda: cs.MultimodalData.concatenate([SCALED, LOGGED])),
+        "one and the same standardisation, got two",
+    ),
+    (
+        "draws as a table",
+        calling(lambda: cs.to_frames({"a": np.ones((7, 3, 2))}, PLAIN)),
+        r"expected the shape \(3, 2\), got \(7, 3, 2\); take one of the draws",
+    ),
+    (
+        "images as a table",
+        calling(lambda: cs.to_frames({"image": np.ones((2, 3, 4))}, IMAGES)),
+        r"expected a modality of one axis for a table",
+    ),
+    (
+        "completed scaled rows",
+        calling(lambda: cs.complete(SCALED, {"a": A})),
+        r"data: expected rows as they were before standardize\(\)",
+    ),
+    (
+        "completed with NaN",
+        calling(lambda: cs.complete(HOLES, {"b": B * np.nan})),
+        r"means\['b'\]: expected finite numbers where something is missing",
+    ),
+    (
+        "a table of another kind",
+        lambda f: cs.write_frame(frame(["p"]), f / "a.xls"),
+        r"path: expected a file \.csv, \.tsv, \.parquet, got 'a\.xls'",
+    ),
+    (
+        "a table that is there",
+        lambda f: [cs.write_frame(frame(["p"]), f / "a.csv") for _ in range(2)],
+        r"path: expected a new file, got .*a\.csv, which is there",
+    ),
+]
+
+GROUPS = (FILES, COVARIATES, ARCHIVES, FRAMES, ARRAYS, TRANSFORMS)
+BAD = [BadInput(*entry) for group in GROUPS for entry in group]

@@ -11,6 +11,7 @@ from consilience.training.loggers import (
     TensorBoard,
     WeightsAndBiases,
 )
+from consilience.training.saved import load
 from consilience.training.schedules import adam, cyclical, warm_up
 from consilience.training.stopping import EarlyStopping
 from consilience.training.validation import validation_bound
@@ -29,6 +30,7 @@ __all__ = [
     "adam",
     "cyclical",
     "fit",
+    "load",
     "validation_bound",
     "warm_up",
 ]

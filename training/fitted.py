@@ -2,6 +2,7 @@
 
 import dataclasses
 import inspect
+import os
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
@@ -18,6 +19,7 @@ from consilience.inference.likelihood import LogLikelihood, log_likelihood
 from consilience.inference.posterior import generate, generate_from_prior, posterior
 from consilience.training.history import History
 from consilience.training.provenance import of_fit
+from consilience.training.saving import save
 
 if TYPE_CHECKING:
     from xarray import DataTree
@@ -69,6 +71,10 @@ class Fitted:
     def params(self) -> dict:
         """Trained parameters of model and guide, constrained, by site."""
         return self.svi.get_params(self.state)
+
+    def save(self, path: str | os.PathLike) -> None:
+        """See `consilience.training.saving.save`; `consilience.load` is its inverse."""
+        save(self, path)
 
     def evaluate(
         self,

@@ -20,6 +20,7 @@ from consilience.datasets import (
     quadrants_and_word,
 )
 from consilience.datasets.digits import QUADRANTS
+from consilience.evaluation.plot_training import plot_training
 from consilience.experiments import coherence, pictures
 from consilience.experiments.options import (
     non_negative,
@@ -334,7 +335,7 @@ def _draw(rng_key, fitted: Fitted, test: MultimodalData, out: Path) -> None:
         generated[given] = {n: np.asarray(x.mean(0)) for n, x in means.items()}
     truth = {name: np.asarray(value) for name, value in rows.values.items()}
     pictures.save(pictures.completions(truth, generated), out / "completions.png")
-    pictures.save(pictures.training_curve(fitted.history), out / "training.png")
+    pictures.save(plot_training(fitted.history), out / "training.png")
 
 
 def _prepare(out: Path, overwrite: bool) -> None:

@@ -8,8 +8,7 @@ import numpy as np
 
 from consilience.datasets.digits import QUADRANTS, assemble, likeliest_word
 from consilience.evaluation.plot_completions import Completion, plot_completions
-from consilience.evaluation.style import BLUE, GREY, ORANGE, STYLE
-from consilience.training.history import History
+from consilience.evaluation.style import BLUE, GREY, ORANGE
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -17,34 +16,6 @@ if TYPE_CHECKING:
 
 # Corner (x, y) of each quadrant in pixels, for its frame.
 CORNERS = dict(zip(QUADRANTS, [(0, 0), (4, 0), (0, 4), (4, 4)], strict=True))
-
-
-def training_curve(history: History) -> "Figure":
-    """The bound of training batches and of the held-out rows by epoch."""
-    import matplotlib.pyplot as plt
-
-    with plt.rc_context(STYLE):
-        figure, axes = plt.subplots(figsize=(7, 4), layout="constrained")
-        epochs = np.arange(1, len(history.bound) + 1)
-        axes.plot(
-            epochs, history.bound, color=BLUE, label="training rows, modalities hidden"
-        )
-        if len(history.validation):
-            axes.plot(
-                epochs,
-                history.validation,
-                color=ORANGE,
-                label="held-out rows, complete",
-            )
-        worst = np.quantile(history.bound, 0.02) if len(epochs) > 50 else None
-        axes.set(
-            xlabel="epoch",
-            ylabel="masked bound, nats a row",
-            title="Training",
-            ylim=(worst, None),
-        )
-        axes.legend(loc="lower right")
-    return figure
 
 
 def completions(

@@ -85,7 +85,8 @@ class Streamed:
             lambda step: self._data.read(rows[step])
         )
         options = grain.ReadOptions(
-            num_threads=self._num_threads, prefetch_buffer_size=max(steps, 1)
+            num_threads=self._num_threads,
+            prefetch_buffer_size=max(steps, self._num_threads),
         )
         chunks = batches.to_iter_dataset(options).batch(steps).map(self._place)
         ahead = grain.experimental.ThreadPrefetchIterDataset

@@ -1,0 +1,190 @@
+"""`StreamedData`: several measurements of the same rows, which stay on disk."""
+
+import dataclasses
+import os
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Bool, Int
+
+from consilience.datasets import validation
+from consilience.datasets.checks import check_standardize
+from consilience.datasets.data import MultimodalData
+from consilience.datasets.moments import check_scalable, fit_scaling
+from consilience.datasets.npy_folder import write_folder
+from consilience.datasets.standardization import Standardization
+from consilience.datasets.stored_data import Stored, describe, examine
+from consilience.datasets.stored_rows import pick
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class StreamedData:
+    """Rows on disk, of which a few are in memory at a time. See `MultimodalData`.
+
+    Build it with `from_arrays` or `stream`, which read everything once and validate it.
+
+    Attributes:
+        stored: the arrays, in the units they came in.
+        present: `[N, M]`, True where a modality was measured; in memory.
+        schema: the first row, which says what any of them looks like.
+    """
+
+    stored: Stored
+    present: Bool[np.ndarray, "rows modalities"]
+    schema: MultimodalData
+
+    @classmethod
+    def from_arrays(
+        cls,
+        values: Mapping[str, object] | Sequence[tuple[str, object]],
+        present: object = None,
+        covariates: Mapping[str, object] | None = None,
+        *,
+        entries: Mapping[str, object] | None = None,
+        row_names: Iterable[str] | None = None,
+        feature_names: Mapping[str, Iterable[str]] | None = None,
+        allow_empty_rows: bool = False,
+    ) -> "StreamedData":
+        """As `MultimodalData.from_arrays`, of arrays that are larger than memory.
+
+        Values, entries and covariates may be memory-mapped `.npy` files, arrays of zarr or
+        HDF5, `X` of a backed `AnnData`, arrays in memory. Files must not change afterwards.
+
+        Raises:
+            ValueError: naming modality, row, column, what was expected and what came.
+        """
+        stored = describe(
+            values,
+            present,
+            covariates or {},
+            entries or {},
+            row_names=row_names,
+            feature_names=feature_names or {},
+        )
+        present, schema = examine(stored)
+        if not allow_empty_rows:
+            validation._check_empty(present, stored.row_names)
+        return cls(stored, present, schema)
+
+    @property
+    def size(self) -> int:
+        """Number of rows N."""
+        return self.stored.size
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The modalities, in the order of `present`'s columns."""
+        return self.schema.names
+
+    @property
+    def row_names(self) -> tuple[str, ...]:
+        """One per row, or empty."""
+        return self.stored.row_names
+
+    @property
+    def standardization(self) -> Standardization | None:
+        """How values are scaled, None if they are not."""
+        return self.schema.standardization
+
+    def read(self, rows: Int[np.ndarray, " rows"]) -> dict[str, object]:
+        """Arrays of some rows, in memory of the host, as `assemble` takes them.
+
+        Raises:
+            IndexError: there are no such rows.
+        """
+        if len(rows) and not 0 <= rows.min() <= rows.max() < self.size:
+            raise IndexError(
+                f"rows: expected numbers from 0 to {self.size - 1}, got {rows.min()} to "
+                f"{rows.max()}"
+            )
+        present, values, entries = self.present[rows], {}, {}
+        for i, name in enumerate(self.names):
+            values[name], observed = self._filled(name, rows, present[:, i])
+            if name in self.schema.entries:
+                entries[name] = observed
+        covariates = {
+            name: pick(stored, rows).astype(self.schema.covariates[name].dtype)
+            for name, stored in self.stored.covariates.items()
+        }
+        return {
+            "values": values,
+            "present": present,
+            "entries": entries,
+            "covariates": covariates,
+        }
+
+    def _filled(
+        self, name: str, rows: np.ndarray, present: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Values with zeros where they are missing, and where they are not."""
+        raw, given = pick(self.stored.values[name], rows), None
+        if name in self.stored.entries:
+            given = pick(self.stored.entries[name], rows)
+        array, dtype = np.ma.getdata(raw), self.schema.values[name].dtype
+        observed = validation._observed(name, raw, given, array)
+        observed &= present.reshape((-1,) + (1,) * (array.ndim - 1))
+        if not observed.all():
+            array = np.where(observed, array, np.zeros((), array.dtype))
+        return array.astype(dtype, copy=False), observed
+
+    def take(
+        self, index: int | np.ndarray | Array | Sequence[int] | slice
+    ) -> MultimodalData:
+        """Rows as a data set in memory, as of `MultimodalData.take`."""
+        rows = np.atleast_1d(np.arange(self.size)[index])
+        names = tuple(self.row_names[i] for i in rows) if self.row_names else ()
+        like = dataclasses.replace(self.schema, row_names=names)
+        return assemble(like, jax.tree.map(jnp.asarray, self.read(rows)))
+
+    def batch(self, index: Array | np.ndarray) -> MultimodalData:
+        """Rows that stand for the whole data set, as of `MultimodalData.batch`."""
+        return dataclasses.replace(self.take(index).bare(), total=self.size)
+
+    def blocks(self) -> Iterator[tuple[int, MultimodalData]]:
+        """All rows in pieces of a few megabytes, and the number of each one's first."""
+        for start, stop in self.stored.pieces():
+            yield start, self.take(slice(start, stop))
+
+    def standardize(
+        self,
+        names: Sequence[str] | None = None,
+        like: "MultimodalData | StreamedData | None" = None,
+        *,
+        log: Sequence[str] = (),
+    ) -> "StreamedData":
+        """As of `MultimodalData`: files stay as they are, rows are scaled when read.
+
+        Without `like` everything is read once more; moments are summed in float64.
+        """
+        check_standardize(self.schema, names, like, log)
+        if like is None:
+            fitted = fit_scaling(self.stored.blocks(), names, tuple(log))
+        else:
+            fitted = like.standardization
+            check_scalable(self.stored.blocks(), fitted)
+        schema = dataclasses.replace(self.schema, standardization=fitted)
+        raw = jax.tree.map(jnp.asarray, self.read(np.array([0])))
+        return dataclasses.replace(self, schema=assemble(schema, raw))
+
+    def save(self, folder: str | os.PathLike) -> None:
+        """Copy everything into `.npy` files, which stream fastest; unscaled.
+
+        Raises:
+            ValueError: the folder is there and not empty.
+        """
+        write_folder(self, Path(folder))
+
+
+def assemble(like: MultimodalData, arrays: Mapping[str, object]) -> MultimodalData:
+    """Rows of `StreamedData.read`, scaled and otherwise described as `like` is.
+
+    `arrays` may be traced.
+    """
+    rows, fitted = dataclasses.replace(like, **arrays), like.standardization
+    if fitted is None:
+        return rows
+    scaled = dataclasses.replace(rows, values=fitted.apply(rows.values))
+    return scaled.restrict(scaled.present, allow_empty_rows=True)

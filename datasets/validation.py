@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 
@@ -62,10 +63,10 @@ def validate(
         n: _cast(f"values[{n!r}]", labels[n], arrays[n], observed[n]) for n in names
     }
     known = _covariates(covariates, names, rows, size)
-    # Only now, when nothing can be refused any more: copies to a device are programs.
+    # Only now, when nothing can be refused any more. `jnp.asarray` would compile.
     return {
         "values": _on_device(cast),
-        "present": jnp.asarray(present),
+        "present": jax.device_put(present),
         "entries": _on_device(_partial(observed, present, entries)),
         "covariates": _on_device(known),
         "names": names,
@@ -76,7 +77,7 @@ def validate(
 
 
 def _on_device(arrays: dict) -> dict:
-    return {name: jnp.asarray(array) for name, array in arrays.items()}
+    return {name: jax.device_put(array) for name, array in arrays.items()}
 
 
 def _named(values) -> dict:

@@ -6,10 +6,10 @@ from pathlib import Path
 import jax
 
 from consilience.experiments.options import whole_number
-from consilience.experiments.paper import page, table1
+from consilience.experiments.paper import page, table1, table2
 from consilience.experiments.paper.study import Budget, run_study
 
-TABLES = {"table1": table1}
+TABLES = {"table1": table1, "table2": table2}
 PAGE = "paper.md"
 
 

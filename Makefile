@@ -4,7 +4,7 @@ PYTHON ?= $(shell for p in python3 python3.12 python3.13 python3.14; do \
 BIN := .venv/bin
 FILES := src models guides inference training evaluation datasets experiments cli nn notebooks tests benchmarks
 
-.PHONY: help demo test testall lint format bench notebooks clean
+.PHONY: help demo test testall lint format bench faults notebooks clean
 
 help:  ## list the targets
 	@grep -E '^[a-z]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 12
@@ -33,9 +33,11 @@ format: .venv/ready  ## mend style and format
 	$(BIN)/ruff check --fix $(FILES)
 	$(BIN)/ruff format $(FILES)
 
-bench: .venv/ready  ## step cost against hand-written JAX, in one run
-	$(BIN)/python benchmarks/step_cost.py
-	$(BIN)/python benchmarks/preset_cost.py
+bench: .venv/ready  ## one table of costs, ratios to hand-written JAX first, and bench/bench.json
+	$(BIN)/python benchmarks/bench.py
+
+faults: .venv/ready  ## kill, cut and corrupt trainings and files; what is resumed must be bit-equal
+	$(BIN)/python benchmarks/faults.py
 
 notebooks: .venv/ready  ## run the notebooks and store their outputs
 	$(BIN)/python .ci/run_notebooks.py

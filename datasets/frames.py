@@ -104,7 +104,7 @@ def _write_parquet(frame: "pandas.DataFrame", path: Path) -> None:
         raise ImportError(
             f"{path.name}: Parquet needs pyarrow; pip install 'consilience[parquet]'"
         ) from error
-    frame.to_parquet(path)
+    frame.to_parquet(path, write_page_checksum=True)
 
 
 WRITERS = {

@@ -140,8 +140,10 @@ def parquet_frame(path: Path):
             f"{path.name}: Parquet needs pyarrow; pip install 'consilience[parquet]'"
         ) from error
     try:
-        return pandas.read_parquet(path, dtype_backend="numpy_nullable")
-    except (pyarrow.ArrowException, OSError) as error:
+        return pandas.read_parquet(
+            path, dtype_backend="numpy_nullable", page_checksum_verification=True
+        )
+    except (pyarrow.ArrowException, OSError, ValueError) as error:
         raise ValueError(
             f"{path.name}: expected a whole Parquet file ({error})"
         ) from error

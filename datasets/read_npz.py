@@ -11,6 +11,10 @@ from consilience.datasets.contents import Arrays, Contents, Modalities, Notes, c
 from consilience.datasets.names import few
 
 MASK, FEATURES = "mask_", "features_"
+DAMAGE = (
+    *(ValueError, EOFError, OSError, zipfile.BadZipFile, zlib.error),
+    *(NotImplementedError, RuntimeError),  # zip methods that Python lacks, passwords
+)
 
 
 def read_npz(path: Path, modalities: Modalities) -> Contents:
@@ -42,7 +46,7 @@ def _load(path: Path) -> dict[str, np.ndarray]:
             raise ValueError("it is no archive")
         with open(path, "rb") as raw, np.load(raw, allow_pickle=False) as file:
             return {name: file[name] for name in file.files}
-    except (ValueError, EOFError, OSError, zipfile.BadZipFile, zlib.error) as error:
+    except DAMAGE as error:
         raise ValueError(
             f"{path.name}: expected a whole .npz file of arrays without objects ({error})"
         ) from error

@@ -66,6 +66,11 @@ def _read(path: Path, separator: str, id_column: str | None) -> Columns:
             dtype_backend="numpy_nullable",
             low_memory=False,
         )
+    if len(cells) != len(ids):
+        raise ValueError(
+            f"{path.name}: expected {len(ids)} lines below the first, got {len(cells)}; "
+            "quotes or ends of lines are not as in CSV"
+        )
     return Columns(ids, [names[i] for i in others], cells)
 
 

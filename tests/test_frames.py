@@ -149,6 +149,16 @@ def test_files_are_not_overwritten_by_accident(tmp_path):
         cs.write_frames({"b": frame}, tmp_path / "nowhere")
 
 
+def test_a_flipped_bit_of_what_was_written_is_noticed(tmp_path):
+    path, x = tmp_path / "a.parquet", np.random.default_rng(0).normal(size=(50, 1))
+    cs.write_frame(pd.DataFrame(x, [f"s{i}" for i in range(50)], ["x"]), path)
+    raw = path.read_bytes()
+    where = raw.index(x[7].tobytes())
+    path.write_bytes(raw[:where] + bytes([raw[where] ^ 1]) + raw[where + 1 :])
+    with pytest.raises(ValueError, match=r"a\.parquet: expected a whole Parquet file"):
+        cs.read(path)
+
+
 def test_parquet_without_pyarrow_says_what_to_install(tmp_path, monkeypatch):
     frame = pd.DataFrame({"x": [1.0]}, index=["s1"])
     frame.to_parquet(tmp_path / "b.parquet")

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 USAGE = "consilience compare RUN RUN ... [--data DATA] [--out FILE] [options]"
 EXAMPLES = """examples:
   consilience compare run_normal run_student
-  consilience compare run_a run_b --data other_measurements --out table.csv --out table.png
+  consilience compare run_a run_b --data other --out table.csv --out table.png
 """
 
 

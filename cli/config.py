@@ -1,6 +1,7 @@
 """The configuration of a fit: options over a file over defaults."""
 
 import argparse
+import json
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -78,7 +79,8 @@ def write(config: Mapping[str, object], path: Path) -> None:
     import yaml
 
     given = {name: shown(value) for name, value in config.items() if value is not None}
-    text = yaml.safe_dump(given, sort_keys=False, allow_unicode=True, width=88)
+    copied = json.loads(json.dumps(given))  # or YAML would write anchors
+    text = yaml.safe_dump(copied, sort_keys=False, allow_unicode=True, width=88)
     path.write_text(text, "utf-8")
 
 

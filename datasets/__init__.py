@@ -8,16 +8,20 @@ from consilience.datasets.missing import missing_completely_at_random
 from consilience.datasets.pairing import pair_by_label
 from consilience.datasets.read import read, read_arrays
 from consilience.datasets.standardization import Standardization
+from consilience.datasets.stores import stream
+from consilience.datasets.streaming import StreamedData
 
 __all__ = [
     "MultimodalData",
     "Standardization",
+    "StreamedData",
     "complete",
     "missing_completely_at_random",
     "pair_by_label",
     "quadrants_and_word",
     "read",
     "read_arrays",
+    "stream",
     "to_frames",
     "write_frame",
     "write_frames",

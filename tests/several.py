@@ -22,6 +22,7 @@ from numpyro.infer import SVI
 from numpyro.optim import Adam
 
 import consilience as cs
+from consilience.datasets.streaming import StreamedData
 from consilience.training.devices import batch_mesh, place
 from consilience.training.order import Order
 from consilience.training.sources import InMemory
@@ -60,15 +61,18 @@ def guide(data, subset=None):
         numpyro.sample("z", dist.Normal(sums, jnp.exp(log_scale)).to_event(1))
 
 
-def rows(seed, count):
+def rows(seed=0, count=22, spoilt=False, kind=cs.MultimodalData):
+    """Incomplete rows; a value of row 17 may be so large that its square is not finite."""
     draw = np.random.default_rng(seed)
     values = {n: draw.normal(size=(count, w)) for n, w in WIDTHS.items()}
     values["b"][0, 1] = np.nan
+    if spoilt:
+        values["a"][17, 0] = 1e30
     present = np.stack([np.ones(count, bool), np.arange(count) % 3 > 0], 1)
-    return cs.MultimodalData.from_arrays(values, present)
+    return kind.from_arrays(values, present)
 
 
-DATA, HELD_OUT = rows(0, 22), rows(1, 12)
+DATA, HELD_OUT = rows(), rows(1, 12)
 TRAINING = SVI(model, guide, Adam(0.05), cs.MaskedELBO())
 
 
@@ -95,27 +99,33 @@ def error(action):
     return None
 
 
-def spoilt():
-    """A value of row 17 is so large that its square is not finite."""
-    values = {n: np.array(x) for n, x in DATA.values.items()}
-    values["a"][17, 0] = 1e30
-    entries = {n: np.array(x) for n, x in DATA.entries.items()}
-    return cs.MultimodalData.from_arrays(
-        values, np.array(DATA.present), entries=entries
-    )
-
-
-def blamed(mesh):
-    """Where the guard stops at `spoilt`."""
+def blamed(mesh, kind=cs.MultimodalData):
+    """Where the guard stops."""
     try:
-        fit(1, spoilt(), mesh=mesh)
+        fit(1, rows(spoilt=True, kind=kind), mesh=mesh)
     except cs.NonFiniteError as found:
         return [found.step, found.term, found.rows.tolist()]
 
 
 def skipping(mesh):
-    """The training that leaves the steps of `spoilt` out."""
-    return numbers(fit(2, spoilt(), mesh=mesh, nonfinite="skip"))
+    """The training that leaves steps out."""
+    return numbers(fit(2, rows(spoilt=True), mesh=mesh, nonfinite="skip"))
+
+
+def streamed(mesh):
+    """Training on rows on disk, and how many rows were read at a time."""
+    sizes, read = [], StreamedData.read
+
+    def counting(self, rows):
+        sizes.append(len(rows))
+        return read(self, rows)
+
+    StreamedData.read = counting
+    try:
+        found = fit(data=rows(kind=StreamedData), mesh=mesh)
+    finally:
+        StreamedData.read = read
+    return {"numbers": numbers(found), "reads": {n: sizes.count(n) for n in (4, 8)}}
 
 
 def program(mesh, batch_size=8):
@@ -142,6 +152,22 @@ def resumed(folder, mesh, **settings):
     return numbers(fit(mesh=mesh, checkpoints=again, **settings))
 
 
+def unreadable(mesh, index):
+    """Training on rows on disk that the second process cannot read."""
+    read = StreamedData.read
+
+    def failing(self, rows):
+        if index == 1 and len(rows) == 4:
+            raise OSError("no such disk")
+        return read(self, rows)
+
+    StreamedData.read = failing
+    try:
+        return error(lambda: fit(data=rows(kind=StreamedData), mesh=mesh))
+    finally:
+        StreamedData.read = read
+
+
 def on_devices(folder):
     meshes = {
         n: jax.make_mesh((n,), ("data",), devices=jax.devices()[:n]) for n in (2, 4)
@@ -161,6 +187,7 @@ def on_devices(folder):
         "four, resumed on one": resumed(folder / "one", None),
         "stopped early": len(fit(mesh=four, early_stopping=patience).history.bound),
         "blamed": blamed(four),
+        "streamed": streamed(four),
         "skipping": [skipping(None), skipping(four)],
         "refused": {
             "batch": error(lambda: fit(batch_size=6, mesh=four)),
@@ -214,14 +241,16 @@ def in_process(folder, port, index):
         "told": error(lambda: fit(mesh=mesh, checkpoints=kept, callbacks=[told])),
         "told, resumed": resumed(folder / "told", mesh),
         "says stop": len(fit(mesh=mesh, callbacks=[says_stop]).history.bound),
-        "blamed": blamed(mesh),
+        "streamed": streamed(mesh),
+        "streamed, blamed": blamed(mesh, StreamedData),
         "drawn": whole.posterior(KEY, HELD_OUT, num_samples=1)["z"].sum().item(),
         "refused": {
             "another folder": error(
                 lambda: resumed(folder / f"half{index or ''}", mesh)
             ),
             "broken": error(lambda: fit(mesh=mesh, callbacks=[broken])),
-            "data": error(lambda: fit(data=rows(index, 22), mesh=mesh)),
+            "unreadable": unreadable(mesh, index),
+            "data": error(lambda: fit(data=rows(index), mesh=mesh)),
             "key": error(lambda: fit(rng_key=jax.random.key(index), mesh=mesh)),
             "epochs": error(lambda: fit(1 + index, mesh=mesh)),
             "no mesh": error(fit),

@@ -128,8 +128,6 @@ def test_two_processes_train_as_one(devices, processes):
     assert_close(first["whole"], devices["alone"])
     assert first["whole"] == second["whole"]
     assert first["drawn"] == second["drawn"]  # each by itself, with what it was given
-    for process in processes:
-        assert process["blamed"] == [step_of(17), KL, [17]]
 
 
 @pytest.mark.slow
@@ -153,6 +151,17 @@ def test_processes_resume_stop_and_are_told_to_stop_together(processes):
         assert process["told"] == ["SystemExit", "143"]
         assert process["told, resumed"] == process["whole"]
         assert process["says stop"] == 2
+
+
+@pytest.mark.slow
+def test_each_process_reads_its_share_of_rows_on_disk(devices, processes):
+    """Half of each of 12 batches; a whole one only to begin with."""
+    assert devices["streamed"]["reads"] == {"4": 0, "8": 13}
+    assert_close(devices["streamed"]["numbers"], devices["alone"])
+    for process in processes:
+        assert process["streamed"]["reads"] == {"4": 12, "8": 1}
+        assert_close(process["streamed"]["numbers"], devices["alone"])
+        assert process["streamed, blamed"] == [step_of(17), KL, [17]]
 
 
 REFUSED = {
@@ -195,3 +204,6 @@ def test_what_breaks_one_process_ends_the_other(processes):
     assert first == ["OSError", "no space left"]
     assert second[0] == "RuntimeError"
     assert re.match("process 1 stops, as process 0 could not go on", second[1])
+    first, second = (process["refused"]["unreadable"] for process in processes)
+    assert first[0] == "RuntimeError"
+    assert second == ["OSError", "no such disk"]

@@ -77,7 +77,8 @@ class Loop:
 
     def _segment(self, run: Run, start: int, stop: int) -> None:
         began = time.perf_counter()
-        chunk = self.source.chunk(run.epoch, start, stop)
+        with together():
+            chunk = self.source.chunk(run.epoch, start, stop)
         given = (self.source.resident, run.state, chunk, run.done)
         state, steps = run_segment(self.svi, self.source.take, self.settings, *given)
         bound, reconstruction, finite = jax.device_get(steps)

@@ -168,6 +168,11 @@ def unreadable(mesh, index):
         StreamedData.read = read
 
 
+def within(mesh):
+    with jax.set_mesh(mesh):
+        fit(mesh=mesh)
+
+
 def on_devices(folder):
     meshes = {
         n: jax.make_mesh((n,), ("data",), devices=jax.devices()[:n]) for n in (2, 4)
@@ -194,6 +199,7 @@ def on_devices(folder):
             "few rows": error(lambda: fit(mesh=four, batch_size=100)),
             "axes": error(lambda: fit(mesh=grid)),
             "no mesh": error(lambda: fit(mesh=4)),
+            "context": error(lambda: within(four)),
         },
     }
 

@@ -6,7 +6,7 @@ from collections import Counter
 import jax
 import numpy as np
 from jax import lax
-from jax.sharding import Mesh, NamedSharding, PartitionSpec
+from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
 from consilience.datasets.data import MultimodalData
 
@@ -19,7 +19,7 @@ def batch_mesh(mesh: Mesh | None, batch_size: int) -> Mesh | None:
     Raises:
         TypeError: no mesh.
         ValueError: more than one axis; a batch that the devices do not divide; not as many
-            devices of each process, or none of some.
+            devices of each process, or none of some; a context of explicit sharding.
     """
     if mesh is not None and not isinstance(mesh, Mesh):
         raise TypeError(
@@ -38,6 +38,11 @@ def batch_mesh(mesh: Mesh | None, batch_size: int) -> Mesh | None:
         raise ValueError(
             f"batch_size: expected rows that the mesh's {mesh.size} devices divide, got "
             f"{batch_size}"
+        )
+    if AxisType.Explicit in jax.sharding.get_abstract_mesh().axis_types:
+        raise ValueError(
+            "mesh: expected no jax.set_mesh(...) with explicit axes around it, got one; "
+            "leave it away, or give its mesh axis_types=(AxisType.Auto,)"
         )
     devices = sorted(mesh.devices.flat, key=lambda device: device.process_index)
     return Mesh(np.array(devices), mesh.axis_names)

@@ -82,6 +82,22 @@ def fit(num_epochs=4, data=DATA, rng_key=KEY, batch_size=8, **settings):
     return cs.fit(rng_key, TRAINING, data, **sizes, **settings)
 
 
+class Recorder:
+    """A logger that remembers."""
+
+    def __init__(self):
+        self.seen = []
+
+    def open(self, step):
+        self.seen.append(["open", step])
+
+    def log(self, step, numbers):
+        self.seen.append(["log", step])
+
+    def close(self):
+        self.seen.append(["close"])
+
+
 def numbers(fitted):
     """What two trainings must share, as JSON has it."""
     params = {n: np.asarray(x).tolist() for n, x in fitted.params.items()}
@@ -147,9 +163,11 @@ def interrupted(folder, mesh):
     fit(2, mesh=mesh, checkpoints=cs.Checkpoints(folder, every_steps=3))
 
 
-def resumed(folder, mesh, **settings):
-    again = cs.Checkpoints(folder, every_steps=3, resume=True)
-    return numbers(fit(mesh=mesh, checkpoints=again, **settings))
+def resumed(folder, mesh):
+    """The rest of it, and after how many steps it began."""
+    again, recorder = cs.Checkpoints(folder, every_steps=3, resume=True), Recorder()
+    fitted = fit(mesh=mesh, checkpoints=again, loggers=[recorder])
+    return {"numbers": numbers(fitted), "from": recorder.seen[:1]}
 
 
 def unreadable(mesh, index):
@@ -174,13 +192,12 @@ def within(mesh):
 
 
 def on_devices(folder):
-    meshes = {
-        n: jax.make_mesh((n,), ("data",), devices=jax.devices()[:n]) for n in (2, 4)
-    }
-    four, grid = meshes[4], jax.make_mesh((2, 2), ("data", "model"))
-    interrupted(folder / "4", four)
-    for copy in ("4-2", "4-1"):
-        shutil.copytree(folder / "4", folder / copy)
+    four, grid = (
+        jax.make_mesh((4,), ("data",)),
+        jax.make_mesh((2, 2), ("data", "model")),
+    )
+    interrupted(folder / "four", four)
+    shutil.copytree(folder / "four", folder / "one")
     patience = cs.EarlyStopping(patience=1, min_delta=100.0)
     whole = fit(mesh=four)
     return {
@@ -202,22 +219,6 @@ def on_devices(folder):
             "context": error(lambda: within(four)),
         },
     }
-
-
-class Recorder:
-    """A logger that remembers."""
-
-    def __init__(self):
-        self.seen = []
-
-    def open(self, step):
-        self.seen.append(["open", step])
-
-    def log(self, step, numbers):
-        self.seen.append(["log", step])
-
-    def close(self):
-        self.seen.append(["close"])
 
 
 def in_process(folder, port, index):

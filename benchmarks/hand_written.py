@@ -1,20 +1,41 @@
-"""The floor: one training step of the masked bound in plain JAX, no library in between.
+"""The floor: training with the masked bound in plain JAX, no library in between.
 
-Five MLP encoders 25-512-512-256, SumPooling (χ and ρ with one hidden layer of 256), latent
-25, linear decoders, STL; the arithmetic that any implementation must do, and no more.
+MLP encoders, SumPooling (χ and ρ with one hidden layer), linear decoders, STL; the
+arithmetic that any implementation must do, and no more.
 """
 
 import math
+from collections.abc import Callable
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 import optax
 from jax import lax
 
-MODALITIES, WIDTH, HIDDEN, FEATURES, LATENT, ROWS = 5, 25, 512, 256, 25, 256
-ENCODER = (WIDTH, HIDDEN, HIDDEN, FEATURES)
-CHI = (FEATURES, FEATURES, FEATURES)
-RHO = (FEATURES, FEATURES, 2 * LATENT)
+
+class Sizes(NamedTuple):
+    """Of networks and batch.
+
+    Attributes:
+        modalities: M.
+        width: columns of each.
+        hidden: widths of an encoder's hidden layers.
+        features: F, and the width of χ and ρ.
+        latent: D.
+        rows: of a batch.
+    """
+
+    modalities: int
+    width: int
+    hidden: tuple[int, ...]
+    features: int
+    latent: int
+    rows: int
+
+
+SMALL = Sizes(3, 20, (64,), 64, 8, 64)
+MEDIUM = Sizes(5, 25, (512, 512), 256, 25, 256)
 
 
 def mlp(rng_key: jax.Array, widths: tuple[int, ...]) -> list:
@@ -26,14 +47,16 @@ def mlp(rng_key: jax.Array, widths: tuple[int, ...]) -> list:
     ]
 
 
-def initial_params(rng_key: jax.Array) -> dict:
+def initial_params(rng_key: jax.Array, sizes: Sizes = MEDIUM) -> dict:
     """Weights and biases of all layers."""
-    keys = jax.random.split(rng_key, 2 * MODALITIES + 2)
+    m, f = sizes.modalities, sizes.features
+    keys = jax.random.split(rng_key, 2 * m + 2)
+    encoder = (sizes.width, *sizes.hidden, f)
     return {
-        "encoders": [mlp(k, ENCODER) for k in keys[:MODALITIES]],
-        "decoders": [mlp(k, (LATENT, WIDTH)) for k in keys[MODALITIES:-2]],
-        "chi": mlp(keys[-2], CHI),
-        "rho": mlp(keys[-1], RHO),
+        "encoders": [mlp(k, encoder) for k in keys[:m]],
+        "decoders": [mlp(k, (sizes.latent, sizes.width)) for k in keys[m:-2]],
+        "chi": mlp(keys[-2], (f, f, f)),
+        "rho": mlp(keys[-1], (f, f, 2 * sizes.latent)),
     }
 
 
@@ -50,9 +73,9 @@ def loss(
 ) -> jax.Array:
     """Negative masked bound of rows `x [M, N, WIDTH]`, summed."""
     key_rate, key_subset, key_noise = jax.random.split(rng_key, 3)
-    rate = jax.random.uniform(key_rate, (ROWS, 1))
+    rate = jax.random.uniform(key_rate, (len(present), 1))
     subset = present & jax.random.bernoulli(key_subset, rate, present.shape)
-    filled = [jnp.where(present[:, [i]], x[i], 0) for i in range(MODALITIES)]
+    filled = [jnp.where(present[:, [i]], v, 0) for i, v in enumerate(x)]
     h = jnp.stack([apply(net, v) for net, v in zip(params["encoders"], filled)], 1)
     embedded = apply(params["chi"], h)
     views = jnp.stack([subset, present])
@@ -80,7 +103,7 @@ def log_normal(
     return (-0.5 * (square + math.log(2 * math.pi)) - jnp.log(scale)).sum(-1)
 
 
-def step(optimizer: optax.GradientTransformation):
+def step(optimizer: optax.GradientTransformation, loss: Callable = loss) -> Callable:
     """A training step `(params, state, key), (x, present) → the same, loss`."""
 
     def update(carry, batch):
@@ -91,3 +114,8 @@ def step(optimizer: optax.GradientTransformation):
         return (optax.apply_updates(params, change), state, key), value
 
     return update
+
+
+def start(params: dict, optimizer: optax.GradientTransformation) -> tuple:
+    """What `step` carries, at the start."""
+    return params, optimizer.init(params), jax.random.key(0)

@@ -9,21 +9,22 @@ import math
 
 import jax
 import jax.numpy as jnp
-from hand_written import apply, log_normal, mlp
+from hand_written import Sizes, apply, log_normal, mlp
 from jax import lax
 from jax.nn import logsumexp
 
-MODALITIES, WIDTH, HIDDEN, FEATURES, LATENT, PRIVATE, ROWS = 5, 25, 256, 128, 20, 5, 128
-SAMPLES = 3
+SIZES = Sizes(5, 25, (256,), 128, 20, 128)
+MODALITIES, WIDTH, _, FEATURES, LATENT, ROWS = SIZES
+PRIVATE, SAMPLES = 5, 3
 
 
 def initial_params(rng_key: jax.Array, private: int = 0) -> dict:
     """Weights and biases of all layers."""
-    keys = jax.random.split(rng_key, 2 * MODALITIES + 2)
+    keys, hidden = jax.random.split(rng_key, 2 * MODALITIES + 2), SIZES.hidden
     found = {
-        "encoders": [mlp(k, (WIDTH, HIDDEN, FEATURES)) for k in keys[:MODALITIES]],
+        "encoders": [mlp(k, (WIDTH, *hidden, FEATURES)) for k in keys[:MODALITIES]],
         "decoders": [
-            mlp(k, (LATENT + private, HIDDEN, WIDTH)) for k in keys[MODALITIES:-2]
+            mlp(k, (LATENT + private, *hidden, WIDTH)) for k in keys[MODALITIES:-2]
         ],
         "expert": mlp(keys[-2], (FEATURES, 2 * LATENT)),
     }
@@ -106,12 +107,30 @@ def mvtcae(params, key, x, present, alpha: float = 0.9):
     return -((count - alpha) / count * likelihood - rate).sum()
 
 
+def mmjsd(params, key, x, present):
+    """M · M decoded values, divergences in closed form (Sutter et al. 2020)."""
+    loc, scale = normal(params, "expert", features(params, x, present))
+    noise = jax.random.normal(key, (MODALITIES, ROWS, LATENT))
+    z = loc.swapaxes(0, 1) + scale.swapaxes(0, 1) * noise
+    likelihood = jnp.where(present, log_x(params, [z] * MODALITIES, x), 0).sum(-1)
+    count = present.sum(-1)
+    share = 1 / (count[:, None] + 1)
+    precision = jnp.where(present[..., None], scale**-2, 0)
+    total = share * (precision.sum(1) + 1)
+    f = share * (precision * loc).sum(1) / total, total**-0.5
+    each = kl_normal(loc, scale, *(p[:, None] for p in f))
+    kl = jnp.where(present, each, 0).sum(-1) + kl_normal(0.0, 1.0, *f)
+    mean = jnp.where(present.T, likelihood, 0).sum(0) / count
+    return -(mean - share[:, 0] * kl).sum()
+
+
 def mmvae(params, key, x, present):
     """M · M · K decoded values in one call (Shi et al. 2019)."""
     loc, scale = normal(params, "expert", features(params, x, present))
-    noise = jax.random.normal(key, (SAMPLES, MODALITIES, ROWS, LATENT))
+    noise = jax.random.laplace(key, (SAMPLES, MODALITIES, ROWS, LATENT))
     z = loc.swapaxes(0, 1) + scale.swapaxes(0, 1) * noise
-    return experts_bound(params, x, present, loc, scale, z, [z] * MODALITIES, 0.0)
+    fixed = (params, x, present, loc, scale, z, [z] * MODALITIES, 0.0)
+    return experts_bound(*fixed, log_laplace)
 
 
 def mmvae_plus(params, key, x, present):
@@ -136,15 +155,28 @@ def mmvae_plus(params, key, x, present):
     return experts_bound(params, x, present, loc, scale, z, latents, ratio)
 
 
-def experts_bound(params, x, present, loc, scale, z, latents, ratio):
+def experts_bound(
+    params, x, present, loc, scale, z, latents, ratio, log_density=log_normal
+):
     """MMVAE's objective at draws z `[K, M, N, D]`."""
     likelihood = jnp.where(present, log_x(params, latents, x), 0).sum(-1)
     held = lax.stop_gradient((loc, scale))
-    each = jnp.where(present, log_normal(z[..., None, :], *held), -jnp.inf)
+    each = jnp.where(present, log_density(z[..., None, :], *held), -jnp.inf)
     log_q = logsumexp(each, -1) - jnp.log(present.sum(-1))
-    log_w = likelihood + log_normal(z, 0.0, 1.0) - log_q + ratio
+    log_w = likelihood + log_density(z, 0.0, 1.0) - log_q + ratio
     value = logsumexp(log_w, 0) - math.log(SAMPLES)
     return -(jnp.where(present.T, value, 0).sum(0) / present.sum(-1)).sum()
 
 
-LOSSES = {f.__name__: f for f in (mvae, mmvae, mopoe, mvtcae, mmvae_plus)}
+def log_laplace(x, loc, scale):
+    """Σ over the last axis of log Laplace(x; loc, scale)."""
+    return (-jnp.abs(x - loc) / scale - jnp.log(2 * scale)).sum(-1)
+
+
+def kl_normal(loc, scale, other_loc, other_scale):
+    """Σ over the last axis of KL(N(loc, scale²) ‖ N(other_loc, other_scale²))."""
+    square = (scale / other_scale) ** 2 + ((loc - other_loc) / other_scale) ** 2
+    return (0.5 * (square - 1) - jnp.log(scale / other_scale)).sum(-1)
+
+
+LOSSES = {f.__name__: f for f in (mvae, mmvae, mopoe, mmjsd, mvtcae, mmvae_plus)}

@@ -1,0 +1,29 @@
+"""Section "rows": an epoch streamed from disk as N grows, and all figures of the last N."""
+
+import streaming
+from clocks import slope
+from figures import Figure
+
+ROWS = (1000, 10_000, 100_000, 1_000_000)
+SPEED = "rows streamed and trained on"
+
+
+def measure(quick: bool = False) -> list[Figure]:
+    """Seconds an epoch, their exponent, and those of `streaming` at the last N."""
+    counts, columns, rounds = ((1000, 4000), 20, 1) if quick else (ROWS, 200, 2)
+    sizes = [streaming.Sizes(n, columns, rounds) for n in counts]
+    figures = [streaming.measure(sizes=s) for s in sizes]
+    speeds = [next(f.value for f in each if f.name == SPEED) for each in figures]
+    taken = [n / speed for n, speed in zip(counts, speeds, strict=True)]
+    exponents = [
+        Figure(f"time of an epoch, exponent from {a} to {b} rows", slope(xs, ys))
+        for a, b, xs, ys in (
+            (counts[0], counts[-1], counts, taken),
+            (counts[-2], counts[-1], counts[-2:], taken[-2:]),
+        )
+    ]
+    seconds = [
+        Figure(f"an epoch of {n} rows, {columns} columns", t, "s")
+        for n, t in zip(counts, taken, strict=True)
+    ]
+    return [*exponents, *seconds, *figures[-1]]

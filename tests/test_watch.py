@@ -290,11 +290,13 @@ def test_an_error_is_not_hidden_by_a_signal():
 
 SCRIPT = """
 import sys
+import time
 import tiny
 import consilience as cs
 
 def look(epoch, fitted):
     print("epoch", epoch.epoch, flush=True)
+    time.sleep(0.05)  # epochs are short, and who reads may be busy
 
 kept = cs.Checkpoints(sys.argv[1], every_seconds=1e6)
 tiny.fit(num_epochs=10**6, checkpoints=kept, callbacks=[look])

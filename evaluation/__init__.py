@@ -42,6 +42,7 @@ from consilience.evaluation.plot_completions import Completion, plot_completions
 from consilience.evaluation.plot_latents import plot_latents
 from consilience.evaluation.plot_posterior_check import plot_posterior_check
 from consilience.evaluation.plot_rates import plot_rate_distortion
+from consilience.evaluation.plot_training import plot_training
 from consilience.evaluation.prediction import (
     Intervals,
     predictive_intervals,
@@ -102,6 +103,7 @@ __all__ = [
     "plot_latents",
     "plot_posterior_check",
     "plot_rate_distortion",
+    "plot_training",
     "predictive_intervals",
     "predictive_log_density",
     "prior_hole",

@@ -20,10 +20,12 @@ def check_support(
     params: dict,
     data: MultimodalData,
     first_row: int = 0,
+    where: str = "",
 ) -> None:
     """Compare every measured entry with the support of its likelihood.
 
-    `first_row` is the number that errors give the first of these rows.
+    `first_row` is the number that errors give the first of these rows, `where` what they
+    begin with.
 
     Raises:
         ValueError: naming modality, row, value and likelihood.
@@ -41,8 +43,8 @@ def check_support(
             row = int(np.argmax(bad))
             value = np.array2string(np.asarray(data.values[name])[row], threshold=8)
             raise ValueError(
-                f"modality {name!r}, row {first_row + row}: expected values in the support "
-                f"of its likelihood, {kinds[name]}, got {value}"
+                f"{where}modality {name!r}, row {first_row + row}: expected values in the "
+                f"support of its likelihood, {kinds[name]}, got {value}"
             )
 
 

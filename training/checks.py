@@ -1,6 +1,7 @@
 """What `fit` refuses before anything compiles."""
 
 from consilience.training.checkpoints import Checkpoints
+from consilience.training.schedules import check_beta
 from consilience.training.stopping import EarlyStopping
 
 
@@ -11,11 +12,8 @@ def check_settings(beta, early_stopping, checkpoints, validation, nonfinite) -> 
         TypeError: a setting is of the wrong type.
         ValueError: an unknown `nonfinite`; early stopping without validation rows.
     """
-    if beta is not None and not callable(beta):
-        raise TypeError(
-            f"beta: expected a function of the step, such as warm_up(1000), got {beta!r}; "
-            "a constant is the bound's own setting, MaskedELBO(beta=...)"
-        )
+    if beta is not None:
+        check_beta(beta)
     for name, value, kind in (
         ("early_stopping", early_stopping, EarlyStopping),
         ("checkpoints", checkpoints, Checkpoints),

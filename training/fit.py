@@ -105,7 +105,7 @@ def fit(
     keys = jax.random.split(rng_key, 4)
     order = Order(keys[1], data.size, min(batch_size, data.size))
     mesh = batch_mesh(mesh, order.batch_size)
-    watch = Watch(_loggers(loggers, checkpoints), tuple(callbacks))
+    watch = Watch(_loggers(loggers, checkpoints), callbacks)
     validate = _validation(keys[2], svi, data, validation, mesh)
     first = data.batch(np.arange(order.batch_size))
     state = initial_state(keys[0], svi, first, start)
@@ -121,6 +121,9 @@ def fit(
     _inspect(svi.loss)(*programs, first)
     for row, block in blocks(data):
         check_support(keys[3], *programs, block, first_row=row)
+    if validation is not None:
+        held_out = validation.conform(data.take([0]))
+        check_support(keys[3], *programs, held_out.bare(), where="validation: ")
     source = source_of(data, order, mesh)
     segment = min(source.most_steps, (checkpoints and checkpoints.every_steps) or MOST)
     store = None
@@ -159,7 +162,7 @@ def _train(loop: Loop, state: SVIState, progress: bool) -> Fitted:
         if loop.store is not None:
             stack.enter_context(loop.signals)
         with together():
-            loop.watch.open(run.done if resumed else None)
+            loop.watch.open(run.logged if resumed else None)
         stack.callback(loop.watch.close)
         bar = Bar(progress and speaks(), total, run.done * rows)
         stack.callback(bar.close)
@@ -175,10 +178,10 @@ def _validation(rng_key, svi, data, validation, mesh) -> Callable | None:
     return partial(validation_bound, rng_key, svi, data=place(rows, mesh), mesh=mesh)
 
 
-def _loggers(loggers, checkpoints: Checkpoints | None) -> tuple[Logger, ...]:
+def _loggers(loggers, checkpoints: Checkpoints | None) -> Sequence[Logger]:
     if loggers is None and checkpoints is not None:
         return (JSONLines(Path(checkpoints.folder) / "log.jsonl"),)
-    return tuple(loggers or ())
+    return () if loggers is None else loggers
 
 
 def _inspect(loss) -> Callable:

@@ -21,7 +21,7 @@ from consilience.training.run import Run, Sums
 from consilience.training.signals import Signals
 from consilience.training.sources import Source
 from consilience.training.steps import Settings, run_segment
-from consilience.training.stopping import EarlyStopping
+from consilience.training.stopping import EarlyStopping, better
 from consilience.training.watch import Bar, Watch
 
 
@@ -123,7 +123,9 @@ class Loop:
     def _end_epoch(self, run: Run) -> None:
         validation = math.nan if self.validate is None else self.validate(run.state)
         run.epochs.append(self._record(run, validation))
-        if run.best_epoch < 0 or validation > run.validations[run.best_epoch]:
+        if run.best_epoch < 0 or better(
+            validation, run.epochs[run.best_epoch].validation
+        ):
             run.best, run.best_epoch = run.state, run.epoch
         run.epoch, run.step, run.sums = run.epoch + 1, 0, Sums()
         enough = self.stopping is not None and self.stopping.enough(run.validations)

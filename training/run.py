@@ -72,6 +72,11 @@ class Run:
         return History.of(self.epochs)
 
     @property
+    def logged(self) -> int:
+        """Steps taken when the last of them ended: loggers have seen no later one."""
+        return self.epochs[-1].step if self.epochs else 0
+
+    @property
     def validations(self) -> list[float]:
         """Validation bounds so far."""
         return [e.validation for e in self.epochs]

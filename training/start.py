@@ -1,6 +1,7 @@
 """The state of SVI before the first step."""
 
 from collections.abc import Mapping
+from functools import partial
 
 import jax
 import jax.numpy as jnp
@@ -20,7 +21,7 @@ def initial_state(
         ValueError: `start` names parameters that there are not, or of other shapes.
     """
     if start is None:
-        return jax.jit(svi.init)(rng_key, batch)
+        return _init(svi, rng_key, batch, None)
     ours = jax.eval_shape(lambda *a: svi.get_params(svi.init(*a)), rng_key, batch)
     for name, values in start.items():
         if name not in ours:
@@ -33,8 +34,12 @@ def initial_state(
                 f"start: {name}: expected the shapes {_shapes(ours[name])}, got "
                 f"{_shapes(values)}"
             )
-    init = jax.jit(lambda key, batch, start: svi.init(key, batch, init_params=start))
-    return init(rng_key, batch, dict(start))
+    return _init(svi, rng_key, batch, dict(start))
+
+
+@partial(jax.jit, static_argnames="svi")
+def _init(svi, rng_key, batch, start) -> SVIState:
+    return svi.init(rng_key, batch, init_params=start)
 
 
 def _shapes(tree) -> object:

@@ -102,34 +102,29 @@ def fit(
     check_positive(num_epochs=num_epochs, batch_size=batch_size)
     require_rows(data)
     check_settings(beta, early_stopping, checkpoints, validation, nonfinite)
-    keys = jax.random.split(rng_key, 4)
-    order = Order(keys[1], data.size, min(batch_size, data.size))
+    key_init, key_order, key_validation, key_support = jax.random.split(rng_key, 4)
+    order = Order(key_order, data.size, min(batch_size, data.size))
     mesh = batch_mesh(mesh, order.batch_size)
     watch = Watch(_loggers(loggers, checkpoints), callbacks)
-    validate = _validation(keys[2], svi, data, validation, mesh)
+    held_out = _held_out(data, validation)
     first = data.batch(np.arange(order.batch_size))
-    state = initial_state(keys[0], svi, first, start)
+    state = initial_state(key_init, svi, first, start)
+    params = svi.get_params(state)
+    sizes = {"num_epochs": num_epochs, "batch_size": order.batch_size}
     require_same(
-        num_epochs=num_epochs,
-        batch_size=order.batch_size,
+        **sizes,
         data=identity(data),
-        validation=validation and validation.bare(),
+        validation=held_out,
         rng_key=jax.random.key_data(rng_key),
-        svi=svi.get_params(state),
+        svi=params,
     )
-    programs = (svi.model, svi.guide, svi.get_params(state))
-    _inspect(svi.loss)(*programs, first)
-    for row, block in blocks(data):
-        check_support(keys[3], *programs, block, first_row=row)
-    if validation is not None:
-        held_out = validation.conform(data.take([0]))
-        check_support(keys[3], *programs, held_out.bare(), where="validation: ")
+    _inspect(svi.loss)(svi.model, svi.guide, params, first)
+    _check_support(key_support, svi, params, data, held_out)
     source = source_of(data, order, mesh)
     segment = min(source.most_steps, (checkpoints and checkpoints.every_steps) or MOST)
     store = None
     if checkpoints is not None:
-        settings = (nonfinite, segment)
-        known = fingerprint(rng_key, svi, order, data, *settings)
+        known = fingerprint(rng_key, svi, order, data, nonfinite, segment)
         with together():
             store = CheckpointStore(checkpoints, known)
     loop = Loop(
@@ -140,7 +135,7 @@ def fit(
         row_names=data.row_names,
         num_epochs=num_epochs,
         segment=segment,
-        validate=validate,
+        validate=_validate(key_validation, svi, held_out, mesh),
         stopping=early_stopping,
         store=store,
         watch=watch,
@@ -170,12 +165,29 @@ def _train(loop: Loop, state: SVIState, progress: bool) -> Fitted:
     return loop.fitted(run)
 
 
-def _validation(rng_key, svi, data, validation, mesh) -> Callable | None:
+def _held_out(data: Rows, validation: MultimodalData | None) -> MultimodalData | None:
+    """Validation rows as the training rows are."""
     if validation is None:
         return None
     require_data(validation)
-    rows = validation.conform(data.take([0]), "validation").bare()
-    return partial(validation_bound, rng_key, svi, data=place(rows, mesh), mesh=mesh)
+    return validation.conform(data.take([0]), "validation").bare()
+
+
+def _validate(rng_key, svi, held_out, mesh) -> Callable | None:
+    """The validation bound of a state."""
+    if held_out is None:
+        return None
+    return partial(
+        validation_bound, rng_key, svi, data=place(held_out, mesh), mesh=mesh
+    )
+
+
+def _check_support(rng_key, svi: SVI, params: dict, data: Rows, held_out) -> None:
+    programs = (svi.model, svi.guide, params)
+    for row, block in blocks(data):
+        check_support(rng_key, *programs, block, first_row=row)
+    if held_out is not None:
+        check_support(rng_key, *programs, held_out, where="validation: ")
 
 
 def _loggers(loggers, checkpoints: Checkpoints | None) -> Sequence[Logger]:

@@ -13,6 +13,8 @@ from consilience.cli.scores import subsets
 if TYPE_CHECKING:
     from pandas import DataFrame
 
+NOMINAL = ("categorical", "one_hot")  # values without an order have no intervals
+
 
 def coverage(rng_key, found: Applied, probability: float, draws: int) -> "DataFrame":
     """A row a modality: share of its entries in intervals predicted from the others.
@@ -27,7 +29,7 @@ def coverage(rng_key, found: Applied, probability: float, draws: int) -> "DataFr
         others = [other for other in found.rows.names if other != name]
         present = np.asarray(found.rows.present)
         keep = present[:, i] & np.delete(present, i, 1).any(-1)
-        if not keep.any():
+        if not keep.any() or found.run.config["likelihoods"][name]["name"] in NOMINAL:
             continue
         rows = found.rows.take(np.flatnonzero(keep))
         settings = {"probability": probability, "num_samples": draws}

@@ -43,19 +43,24 @@ def estimates(rng_key, found: Applied, estimate: str, draws: int) -> Values:
 
 
 def _predict(rng_key, found: Applied, index, estimate: str, draws: int) -> Values:
-    """Of some rows; the mean over draws of E[x | z] where every likelihood has a mean."""
-    mean = estimate == "mean" and not _without_mean(found)
+    """Of some rows; means are of E[x | z] over draws where every likelihood has one."""
+    likelihoods = found.run.config["likelihoods"]
+    by_draws = {n for n, choice in likelihoods.items() if _without_mean(choice)}
+    mean = estimate == "mean" and not by_draws
     generated = found.fitted.generate(
         rng_key, found.rows.take(index), num_samples=draws, mean=mean
     )
     drawn = {name: np.asarray(x) for name, x in generated.items()}
-    if estimate == "median":
-        return {name: _median(x) for name, x in drawn.items()}
-    no_mean = _without_mean(found)
-    return {
-        name: _median(x) if name in no_mean and draws > 1 else x.mean(0)
-        for name, x in drawn.items()
-    }
+    if draws == 1:
+        return {name: x[0] for name, x in drawn.items()}
+    of = dict.fromkeys(drawn, _median if estimate == "median" else _mean)
+    of |= dict.fromkeys(by_draws, _median)
+    of |= {n: _mode for n in drawn if likelihoods[n]["name"] == "categorical"}
+    return {name: of[name](x) for name, x in drawn.items()}
+
+
+def _mean(draws: np.ndarray) -> np.ndarray:
+    return draws.mean(0)
 
 
 def _median(draws: np.ndarray) -> np.ndarray:
@@ -63,15 +68,16 @@ def _median(draws: np.ndarray) -> np.ndarray:
     return np.sort(draws, 0)[(len(draws) - 1) // 2]
 
 
-def _without_mean(found: Applied) -> list[str]:
-    """Modalities whose likelihood has no mean: categories, and tails as of Cauchy's."""
-    likelihoods = found.run.config["likelihoods"]
-    return [
-        name
-        for name, choice in likelihoods.items()
-        if choice["name"] == "categorical"
-        or (choice["name"] == "student_t" and choice.get("df", 4.0) <= 1)
-    ]
+def _mode(draws: np.ndarray) -> np.ndarray:
+    """The most frequent category; of several the first."""
+    counts = [(draws == value).sum(0) for value in range(int(draws.max()) + 1)]
+    return np.argmax(counts, 0)
+
+
+def _without_mean(choice: dict) -> bool:
+    """Categories have none, and tails as heavy as Cauchy's."""
+    cauchy = choice["name"] == "student_t" and choice.get("df", 4.0) <= 1
+    return cauchy or choice["name"] == "categorical"
 
 
 def _lacking(rows: cs.MultimodalData) -> np.ndarray:
@@ -127,8 +133,8 @@ def _column(raw: np.ndarray, measured: np.ndarray, predicted, ending: str):
     rounded = _shortest(predicted)
     if raw.dtype.kind == "f" or ending == "parquet":
         return np.where(measured, raw, rounded)
-    whole = np.array([int(x) if x == round(x) else x for x in np.nan_to_num(rounded)])
-    return np.where(measured, raw.astype(object), whole.astype(object))
+    filled = [int(x) if x == round(x) else x for x in np.nan_to_num(rounded)]
+    return np.where(measured, raw.astype(object), np.array(filled, object))
 
 
 def _shortest(values: np.ndarray) -> np.ndarray:

@@ -15,11 +15,11 @@ def data(arrays: Arrays, config: Mapping, held: int) -> Table:
     title = f"{len(next(iter(arrays.values.values())))} samples"
     title += f", {held} of them held out" if held else ""
     made = Table(title=title, title_justify="left", box=None, padding=(0, 2, 0, 0))
-    made.add_column("modality", no_wrap=True)
-    for name in ("samples", "columns", "missing"):
-        made.add_column(name, justify="right")
-    for name in ("looks like", "likelihood", "scaled"):
-        made.add_column(name, no_wrap=name == "likelihood")
+    for name in ("modality", "samples", "columns", "missing", "looks like"):
+        right = name in ("samples", "columns", "missing")
+        made.add_column(name, no_wrap=True, justify="right" if right else "left")
+    made.add_column("likelihood", overflow="fold")
+    made.add_column("scaled", no_wrap=True)
     for name in arrays.values:
         made.add_row(name, *_line(arrays, config, name))
     return made

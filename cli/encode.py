@@ -80,7 +80,7 @@ def moments(
         drawn = found.fitted.posterior(
             key, rows.take(index), subset[index], num_samples=draws
         )
-        for site, x in drawn.items():
+        for site, x in sorted(drawn.items(), reverse=True):  # z before w
             for name, value in _columns(site, np.asarray(x, float), rows.names):
                 parts.setdefault(name, []).append(value[kept])
     columns = {name: np.concatenate(values) for name, values in parts.items()}

@@ -1,5 +1,6 @@
 """A training from the command line, begun or resumed: all that comes after the data."""
 
+import sys
 import time
 from collections.abc import Mapping
 
@@ -44,9 +45,21 @@ def train(run: Run, rows: cs.MultimodalData, *, resume: bool, quiet: bool) -> No
     """Train, and write model, history and picture into the run's folder."""
     console, config = Console(), run.config
     rows, held = parts(config, rows)
-    per_epoch = defaults.steps(rows.size, config["batch_size"])
     started = time.perf_counter()
-    fitted = cs.fit(
+    try:
+        fitted = _fit(run, rows, held, resume, quiet)
+    except (KeyboardInterrupt, SystemExit):
+        said = f"stopped; `consilience resume {run.folder}` goes on from here"
+        print(said, file=sys.stderr)
+        raise
+    _write(fitted, run)
+    console.print(_result(fitted, time.perf_counter() - started), soft_wrap=True)
+
+
+def _fit(run: Run, rows, held, resume: bool, quiet: bool) -> cs.Fitted:
+    config = run.config
+    per_epoch = defaults.steps(rows.size, config["batch_size"])
+    return cs.fit(
         jax.random.key(config["seed"]),
         build.svi(config, rows, config["epochs"] * per_epoch),
         rows,
@@ -60,8 +73,6 @@ def train(run: Run, rows: cs.MultimodalData, *, resume: bool, quiet: bool) -> No
         nonfinite=config["nonfinite"],
         progress=not quiet,
     )
-    _write(fitted, run)
-    console.print(_result(fitted, time.perf_counter() - started), soft_wrap=True)
 
 
 def _stopping(config: Mapping) -> cs.EarlyStopping | None:

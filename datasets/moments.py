@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Bool, Float
 
-from consilience.datasets.checks import check_standardize
+from consilience.datasets.checks import check_standardize, observed_entries
 from consilience.datasets.data import MultimodalData
 from consilience.datasets.standardization import Standardization
 from consilience.datasets.stored_data import counted_from
@@ -96,4 +96,4 @@ def _floats(block: MultimodalData, log: tuple[str, ...]) -> list[str]:
 
 def _of_modality(block: MultimodalData, name: str, log: bool) -> Moments:
     x = np.asarray(block.values[name], np.float64)
-    return Moments.of(np.log1p(x) if log else x, np.asarray(block.observed(name)))
+    return Moments.of(np.log1p(x) if log else x, observed_entries(block, name))

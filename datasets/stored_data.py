@@ -13,7 +13,8 @@ from jaxtyping import Bool
 
 from consilience.datasets import validation
 from consilience.datasets.data import MultimodalData
-from consilience.datasets.stored_rows import StoredRows, stored_rows
+from consilience.datasets.stored_arrays import stored_rows
+from consilience.datasets.stored_rows import StoredRows
 
 BLOCK = 2**24  # bytes that are looked at together
 

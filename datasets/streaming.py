@@ -3,6 +3,7 @@
 import dataclasses
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import cached_property
 from pathlib import Path
 
 import jax
@@ -13,6 +14,7 @@ from jaxtyping import Array, Bool, Int
 from consilience.datasets import validation
 from consilience.datasets.checks import check_standardize
 from consilience.datasets.data import MultimodalData
+from consilience.datasets.file_rows import Records, records
 from consilience.datasets.moments import check_scalable, fit_scaling
 from consilience.datasets.npy_folder import write_folder
 from consilience.datasets.standardization import Standardization
@@ -101,8 +103,10 @@ class StreamedData:
                 f"{rows.max()}"
             )
         present, values, entries = self.present[rows], {}, {}
+        raw = self._raw(rows)
         for i, name in enumerate(self.names):
-            values[name], observed = self._filled(name, rows, present[:, i])
+            given = (name, raw[name], rows, present[:, i])
+            values[name], observed = self._filled(*given)
             if name in self.schema.entries:
                 entries[name] = observed
         covariates = {
@@ -116,13 +120,24 @@ class StreamedData:
             "covariates": covariates,
         }
 
+    @cached_property
+    def _records(self) -> list[Records]:
+        return records(self.stored.values)
+
+    def _raw(self, rows: np.ndarray) -> dict[str, np.ndarray]:
+        """Values as they are stored; what lies side by side is read together."""
+        raw: dict[str, np.ndarray] = {}
+        for several in self._records:
+            raw |= several.pick(rows)
+        alone = {n: x for n, x in self.stored.values.items() if n not in raw}
+        return raw | {name: pick(stored, rows) for name, stored in alone.items()}
+
     def _filled(
-        self, name: str, rows: np.ndarray, present: np.ndarray
+        self, name: str, raw: np.ndarray, rows: np.ndarray, present: np.ndarray
     ) -> tuple[np.ndarray, np.ndarray]:
         """Values with zeros where they are missing, and where they are not."""
-        raw, given = pick(self.stored.values[name], rows), None
-        if name in self.stored.entries:
-            given = pick(self.stored.entries[name], rows)
+        given = self.stored.entries.get(name)
+        given = None if given is None else pick(given, rows)
         array, dtype = np.ma.getdata(raw), self.schema.values[name].dtype
         observed = validation._observed(name, raw, given, array)
         observed &= present.reshape((-1,) + (1,) * (array.ndim - 1))

@@ -13,8 +13,10 @@ from numpyro.optim import Adam
 
 import consilience as cs
 from consilience.datasets import stored_data
+from consilience.datasets.file_rows import FileRows, records
 from consilience.datasets.moments import Moments
-from consilience.datasets.stored_rows import FileRows, IndexedRows, stored_rows
+from consilience.datasets.stored_arrays import stored_rows
+from consilience.datasets.stored_rows import IndexedRows
 from consilience.datasets.stores import stream
 from consilience.datasets.streaming import StreamedData
 from consilience.training.order import Order
@@ -134,6 +136,35 @@ def test_what_is_missing_in_one_row_only_gives_all_rows_a_mask():
     assert set(data.schema.entries) == {"a"}
     assert_same(data.schema, expected.take([0]))
     assert_same(data.take([2, 49]), expected.take([2, 49]))
+
+
+def test_columns_of_one_file_are_read_together(tmp_path):
+    """Neighbours, columns between that nobody wants, several axes, a field apart."""
+    table = np.random.default_rng(2).normal(size=(ROWS, 12)).astype("f4")
+    kinds = [("x", "f4", (3,)), ("y", ">f8"), ("z", "i2", (2, 2)), ("t", "u1")]
+    packed = np.zeros(ROWS, kinds)
+    packed["x"], packed["z"] = table[:, :3], np.arange(4 * ROWS).reshape(ROWS, 2, 2)
+    packed["y"] = np.nan
+    packed["y"][::2] = 0.5
+    for name, array in {"table": table, "packed": packed}.items():
+        np.save(tmp_path / f"{name}.npy", array)
+    maps = {
+        n: np.load(tmp_path / f"{n}.npy", mmap_mode="r") for n in ("table", "packed")
+    }
+    values = {
+        "right": maps["table"][:, 7:],
+        "left": maps["table"][:, :5],
+        "ones": maps["packed"]["y"],
+        "odd": maps["packed"]["x"],
+        "pairs": maps["packed"]["z"],
+        "again": np.load(tmp_path / "table.npy", mmap_mode="r")[1:][:, 2],
+    }
+    values["again"] = np.concatenate([values["again"], [0.0]])
+    data, expected = StreamedData.from_arrays(values), from_arrays(values)
+    groups = [set(group.arrays) for group in records(data.stored.values)]
+    assert groups == [{"odd", "ones", "pairs"}, {"left", "right"}]
+    for rows in (np.array([40, 3, 3, 17, 0]), slice(3, 30), slice(None)):
+        assert_same(data.take(rows), expected.take(rows))
 
 
 def test_masked_arrays_and_wide_types_are_read_as_the_container_reads_them():

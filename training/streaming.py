@@ -25,7 +25,7 @@ class Streamed:
         data: all rows.
         order: of the rows.
         share: which rows of each batch this process reads; all of them by default.
-        place: puts a chunk on the devices, in the thread that reads ahead.
+        place: shares a chunk out over devices, in the thread that reads ahead.
         num_threads: that read.
     """
 
@@ -35,7 +35,7 @@ class Streamed:
         order: Order,
         *,
         share: slice = slice(None),
-        place: Callable = jax.device_put,
+        place: Callable = lambda chunk: chunk,
         num_threads: int = 4,
     ):
         self.order = order
@@ -88,6 +88,14 @@ class Streamed:
             num_threads=self._num_threads,
             prefetch_buffer_size=max(steps, self._num_threads),
         )
-        chunks = batches.to_iter_dataset(options).batch(steps).map(self._place)
+        chunks = batches.to_iter_dataset(options).batch(steps)
+        chunks = chunks.map(self._place).map(_on_device)
         ahead = grain.experimental.ThreadPrefetchIterDataset
         return iter(ahead(chunks, prefetch_buffer_size=1))
+
+
+def _on_device(chunk: dict[str, object]) -> dict[str, object]:
+    """Copy what is still on the host while the device is busy with earlier chunks."""
+    return jax.tree.map(
+        lambda x: jax.device_put(x) if isinstance(x, np.ndarray) else x, chunk
+    )

@@ -3,6 +3,7 @@
 import errno
 import os
 
+import faults
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -213,3 +214,10 @@ REFUSED = [
 def test_settings_that_make_no_sense_are_refused(wrong, match):
     with pytest.raises(ValueError, match=match):
         Checkpoints("folder", **wrong)
+
+
+@pytest.mark.slow
+def test_five_kills_at_random_moments_leave_the_bits_of_a_run_without_any(tmp_path):
+    """All hundred, and other faults: `make faults`."""
+    outcome = faults.kills(faults.Bench(tmp_path, num_epochs=12), 5, seed=0, fresh=0)
+    assert outcome.passed, outcome.found

@@ -21,7 +21,7 @@ from pathlib import Path
 
 import jax
 import psutil
-from figures import Figure, as_json, facts, markdown, table
+from figures import Figure, as_json, markdown, sentence, table
 from rich.console import Console
 
 SECTIONS = {
@@ -36,28 +36,24 @@ PACKAGES = ("consilience", "jax", "jaxlib", "numpyro", "flax", "optax", "numpy")
 BEGIN, END = "<!-- bench: begin -->", "<!-- bench: end -->"
 
 
-def section(name: str, quick: bool = False) -> list[Figure]:
-    """Its figures, and the memory that it took."""
-    jax.config.update(
-        "jax_disable_most_optimizations", quick
-    )  # times mean nothing then
-    module = importlib.import_module(SECTIONS[name])
-    started = psutil.Process().memory_info().rss / 1e6
-    found = module.measure(quick)
+def section(name: str, quick: bool = False) -> tuple[list[Figure], list[Figure]]:
+    """Its figures, and the largest memory that it took."""
+    jax.config.update("jax_disable_most_optimizations", quick)
+    found = importlib.import_module(SECTIONS[name]).measure(quick)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3
-    return [
-        *found,
-        Figure("resident memory before", started, "MB"),
-        Figure("resident memory, largest", peak, "MB"),
-        *on_device(),
-    ]
+    return found, [Figure(f"{name}, resident", peak, "MB"), *on_device(name)]
 
 
-def on_device() -> list[Figure]:
+def on_device(name: str) -> list[Figure]:
     """The largest memory of an accelerator, where it says so."""
-    stats = jax.devices()[0].memory_stats() or {}
-    peak = stats.get("peak_bytes_in_use")
-    return [] if peak is None else [Figure("device memory, largest", peak / 1e6, "MB")]
+    peak = (jax.devices()[0].memory_stats() or {}).get("peak_bytes_in_use")
+    return [] if peak is None else [Figure(f"{name}, device", peak / 1e6, "MB")]
+
+
+def imported() -> Figure:
+    """Memory of a process that has imported the library and done nothing."""
+    importlib.import_module("consilience")
+    return Figure("imports, resident", psutil.Process().memory_info().rss / 1e6, "MB")
 
 
 def machine() -> dict[str, str]:
@@ -84,13 +80,14 @@ def processor() -> str:
 
 def measure(names: list[str], quick: bool) -> dict:
     """The report: machine, ratios, absolute figures."""
-    context = multiprocessing.get_context("spawn")
+    context, found = multiprocessing.get_context("spawn"), {}
     with ProcessPoolExecutor(1, context, max_tasks_per_child=1) as pool:
-        now, found = pool.submit(machine).result(), {}
+        facts, memory = pool.submit(machine).result(), [pool.submit(imported).result()]
         for name in names:
             print(f"{name} ...", flush=True)
-            found[name] = pool.submit(section, name, quick).result()
-    return {"machine": now} | as_json(found)
+            found[name], largest = pool.submit(section, name, quick).result()
+            memory += largest
+    return {"machine": facts} | as_json(found | {"memory, largest": memory})
 
 
 def write_page(page: Path, report: dict) -> None:
@@ -103,9 +100,8 @@ def write_page(page: Path, report: dict) -> None:
 def main(arguments: list[str] | None = None) -> None:
     """Measure, print, write."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument(
-        "--quick", action="store_true", help="small sizes, to see it work"
-    )
+    quick = {"action": "store_true", "help": "see it work; its times mean nothing"}
+    parser.add_argument("--quick", **quick)
     parser.add_argument("--only", choices=SECTIONS, action="append", help="a section")
     parser.add_argument(
         "--out", type=Path, default=Path("bench"), help="folder to write"
@@ -118,7 +114,7 @@ def main(arguments: list[str] | None = None) -> None:
         return
     report = measure(options.only or list(SECTIONS), options.quick)
     console = Console(width=None if os.isatty(1) else 140)
-    console.print(facts(report), table(report), sep="\n")
+    console.print(sentence(report), table(report), sep="\n")
     options.out.mkdir(parents=True, exist_ok=True)
     file.write_text(json.dumps(report, indent=2))
 

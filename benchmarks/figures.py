@@ -59,18 +59,17 @@ def short(x: float | None, digits: int = 4) -> str:
 
 
 def rows(report: dict) -> list[tuple[str, list[list[str]]]]:
-    """The table's groups: a title and its rows."""
+    """The table's groups, those with ratios first: a section and its rows."""
     found = []
     for kind in ("ratios", "absolute"):
         records = report[kind]
         for section in dict.fromkeys(r["section"] for r in records):
             inside = [cells(r) for r in records if r["section"] == section]
-            title = section if kind == "ratios" else f"{section}, absolute"
-            found.append((title, inside))
+            found.append((section, inside))
     return found
 
 
-def facts(report: dict) -> str:
+def sentence(report: dict) -> str:
     """The machine in a sentence."""
     return "; ".join(f"{k}: {v}" for k, v in report["machine"].items())
 
@@ -90,7 +89,7 @@ def table(report: dict) -> Table:
 
 def markdown(report: dict) -> str:
     """For a page."""
-    lines = [facts(report), "", "| " + " | ".join(COLUMNS) + " |"]
+    lines = [sentence(report), "", "| " + " | ".join(COLUMNS) + " |"]
     lines += ["|---|--:|--:|--:|--:|---|"]
     for title, group in rows(report):
         lines += [f"| **{title}** | | | | | |"]

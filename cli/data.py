@@ -47,10 +47,20 @@ def rows(arrays: Arrays, config: Mapping) -> cs.MultimodalData:
     return cs.MultimodalData.from_arrays(**arrays._asdict(), allow_empty_rows=empty)
 
 
-def _covariates(names: object) -> object:
+def anywhere(config: dict) -> dict:
+    """With the path of a table of covariates in full, for runs that go on elsewhere."""
+    path = _covariates(config["covariates"])
+    return (
+        config | {"covariates": [str(path.resolve())]}
+        if isinstance(path, Path)
+        else config
+    )
+
+
+def _covariates(names: list[str] | None) -> Path | list[str] | None:
     """A table of covariates by its path, or the names of columns."""
-    one = names[0] if isinstance(names, list) and len(names) == 1 else ""
-    return one if Path(one).suffix and Path(one).is_file() else names
+    one = Path(names[0]) if names and len(names) == 1 else Path()
+    return one if one.suffix and one.is_file() else names
 
 
 def _completed(found: Arrays, path: Path, like: cs.MultimodalData) -> Arrays:

@@ -20,7 +20,7 @@ AT_ONCE = 50_000_000  # numbers drawn, 200 MB
 USAGE = "consilience encode RUN DATA [--out FILE] [options]"
 EXAMPLES = """examples:
   consilience encode run measurements --out latents.csv
-  consilience encode run measurements --out posterior.nc --out latents.png --given genes
+  consilience encode run measurements --out posterior.nc --out z.png --given genes
 """
 
 

@@ -47,7 +47,7 @@ def run(options: argparse.Namespace) -> None:
     and so on may have settings: `--likelihoods student_t:df=3`, for one modality
     `--likelihoods genes=student_t:df=3`.
     """
-    config = configuration.merged(options)
+    config = data.anywhere(configuration.merged(options))
     runs.check_new(options.out, options.overwrite)
     arrays = data.read(config, options.data)
     size = len(next(iter(arrays.values.values())))

@@ -21,7 +21,7 @@ FORMATS = ("csv", "parquet")
 USAGE = "consilience impute RUN DATA [--out FOLDER] [options]"
 EXAMPLES = """examples:
   consilience impute run measurements --out imputed
-  consilience impute run measurements --out imputed --intervals ends --picture imputed.png
+  consilience impute run measurements --intervals ends --picture imputed.png
 """
 
 

@@ -92,7 +92,7 @@ def test_help_reads_well(capsys, command):
         main([command, "--help"])
     assert stopped.value.code == 0
     text = capsys.readouterr().out
-    assert max(map(len, text.splitlines())) <= 90
+    assert max(map(len, text.splitlines())) <= 88
     assert "default: None" not in text
     assert "default: False" not in text
 
@@ -111,6 +111,13 @@ def test_a_fit_says_what_it_found_and_writes_all_of_it(made):
     history = pd.read_csv(run / "history.csv")
     assert list(history.epoch) == list(range(EPOCHS))
     assert np.isfinite(history.validation).all()
+
+
+def test_the_nearest_option_is_named(made, capsys):
+    said = refusal(capsys, "impute", made.folder / "run", "data", "--interval", "ends")
+    assert (
+        "unrecognized arguments: --interval ends (did you mean '--intervals'?)" in said
+    )
 
 
 def test_a_run_is_never_overwritten_unasked(made, capsys):

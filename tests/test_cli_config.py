@@ -292,6 +292,18 @@ def test_a_fingerprint_sees_numbers_and_names():
     assert len(set(prints)) == 3
 
 
+def test_a_table_of_covariates_is_known_by_its_whole_path(tmp_path, monkeypatch):
+    (tmp_path / "batches.csv").write_text("id,batch\na,1\nb,0\n")
+    (tmp_path / "x.csv").write_text("id,u,v\na,1.5,2\nb,0.5,3\n")
+    monkeypatch.chdir(tmp_path)
+    found = data.anywhere({"covariates": ["batches.csv"]})
+    assert found["covariates"] == [str(tmp_path / "batches.csv")]
+    assert data.anywhere({"covariates": ["batch"]}) == {"covariates": ["batch"]}
+    merged = {name: key.default for name, key in KEYS.items()} | found
+    arrays = data.read(merged, tmp_path / "x.csv")
+    np.testing.assert_array_equal(arrays.covariates["batch"], [1, 0])
+
+
 def test_beta_by_epoch():
     warm = beta.by_step({"name": "warm_up", "epochs": 2, "start": 0.5}, 10)
     assert [float(warm(jnp.array(step))) for step in (0, 10, 20, 99)] == [

@@ -5,6 +5,7 @@ are those of the exact posterior of the true model at best, computed on the same
 """
 
 from functools import lru_cache, partial
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -36,24 +37,45 @@ from consilience.models import (
 TITLE = "Table 2: five Gaussian modalities"
 BUDGETS = {
     "default": Budget(seeds=3, steps=10_000, rows=5000),
-    "fast": Budget(seeds=1, steps=1500, rows=2000, few=True),
+    "fast": Budget(seeds=1, steps=1000, rows=1000, few=True),
     "full": Budget(seeds=5, steps=40_000, rows=5000),
 }
-BATCH, RATE, DRAWS = 500, 1e-3, 64
-# Latents: all shared, or shared and private of each modality; few: of the fast study.
-SIZES = {"shared": (30, 0), "private": (5, 5)}
-FEW = {"shared": (6, 0), "private": (2, 2)}
-FEW_WIDTHS = (12, 13, 14, 15, 16)
+BATCH, DRAWS = 500, 64
+
+
+class Size(NamedTuple):
+    """Of data and networks.
+
+    Attributes:
+        dims: latents that all share, and private ones of each modality, by kind of data.
+        modalities: M.
+        widths: features of each modality; None: random ones, as in the paper.
+        hidden: units of the networks' layers.
+        rate: Adam's first learning rate; it decays to zero.
+    """
+
+    dims: dict[str, tuple[int, int]]
+    modalities: int
+    widths: tuple[int, ...] | None
+    hidden: int
+    rate: float
+
+
+SIZES = {
+    "paper": Size({"shared": (30, 0), "private": (5, 5)}, 5, None, 256, 3e-3),
+    "few": Size({"shared": (4, 0), "private": (2, 2)}, 3, (8, 9, 10), 64, 1e-2),
+}
 BOUNDS = {"masked": MaskedELBO, "mixture": MixtureELBO}
 AGGREGATIONS = ("PoE", "MoE", "SumPooling", "SelfAttention")
 
 
 def cells(budget: Budget) -> list[Cell]:
     """Both laws of the data, both bounds, every aggregation."""
-    rows = [(c, b, a) for c in SIZES for b in BOUNDS for a in AGGREGATIONS]
+    kinds = ("shared", "private")
+    rows = [(k, b, a) for k in kinds for b in BOUNDS for a in AGGREGATIONS]
     if budget.few:
-        rows = [(c, b, "SumPooling") for c in SIZES for b in BOUNDS]
-        rows = [*rows[:3], ("shared", "masked", "PoE")]
+        rows = [(k, "masked", "SumPooling") for k in kinds]
+        rows = [("shared", "masked", "MoE"), *rows]
     found = []
     for case, bound, aggregation in rows:
         row = {"latents": case, "bound": bound, "aggregation": aggregation}
@@ -89,21 +111,23 @@ def measure(
     return found
 
 
-def _sizes(latents: str, size: str) -> tuple[int, int]:
-    return (FEW if size == "few" else SIZES)[latents]
-
-
 def _simulated(rng_key, latents: str, rows: int, size: str) -> Simulated:
-    latent_dim, private_dim = _sizes(latents, size)
-    widths = FEW_WIDTHS if size == "few" else None
-    settings = {"latent_dim": latent_dim, "private_dim": private_dim, "widths": widths}
-    return simulate_linear(rng_key, rows, **settings)
+    chosen = SIZES[size]
+    latent_dim, private_dim = chosen.dims[latents]
+    return simulate_linear(
+        rng_key,
+        rows,
+        latent_dim=latent_dim,
+        private_dim=private_dim,
+        num_modalities=chosen.modalities,
+        widths=chosen.widths,
+    )
 
 
 @lru_cache(maxsize=1)
 def _svi(latents: str, bound: str, aggregation: str, steps: int, size: str) -> SVI:
-    width = 64 if size == "few" else 256
-    latent_dim, private_dim = _sizes(latents, size)
+    width = SIZES[size].hidden
+    latent_dim, private_dim = SIZES[size].dims[latents]
     encoder = partial(guides.MLPEncoder, hidden=(width, width))
     prior, likelihood = standard_normal(latent_dim), NormalLikelihood(1.0)
     shared = _shared(aggregation, width)
@@ -115,7 +139,8 @@ def _svi(latents: str, bound: str, aggregation: str, steps: int, size: str) -> S
         model = multimodal_model(prior, likelihood, LinearDecoder)
         guide = guides.amortized_guide(latent_dim, encoder, shared, width)
     elbo = BOUNDS[bound](estimator=AnalyticKL(otherwise=STL()))
-    return SVI(model, guide, optax.adam(optax.cosine_decay_schedule(RATE, steps)), elbo)
+    rate = optax.cosine_decay_schedule(SIZES[size].rate, steps)
+    return SVI(model, guide, optax.adam(rate), elbo)
 
 
 def _shared(aggregation: str, width: int):
@@ -146,7 +171,7 @@ def _decoders(
     """The learned model, over the latent (z, w_1 .. w_M)."""
     layers = {n: params[f"decoder.{n}$params"]["linear"] for n in data.names}
     dense = {n: layer["kernel"].T for n, layer in layers.items()}
-    loadings = split_loadings(dense, _sizes(latents, size)[0])
+    loadings = split_loadings(dense, SIZES[size].dims[latents][0])
     return LinearGaussian(loadings, {n: x["bias"] for n, x in layers.items()}, 1.0)
 
 

@@ -1,0 +1,196 @@
+"""MNIST-SVHN-Text: handwriting, colour images and words (Hirt et al. 2024, section 5.3).
+
+Rows of Tables 5 to 14: both bounds; fixed aggregations, plain and enlarged, and learned
+ones; three β; shared latents, or shared and private ones.
+"""
+
+import argparse
+from functools import lru_cache, partial
+from pathlib import Path
+from typing import NamedTuple
+
+import jax
+
+from consilience.experiments.paper.mst_data import (
+    Rows,
+    Sources,
+    measured,
+    modalities,
+    paired_rows,
+)
+from consilience.experiments.paper.mst_figures import (
+    Effort,
+    classifiers_of,
+    measured_figures,
+)
+from consilience.experiments.paper.mst_networks import (
+    AGGREGATIONS,
+    BOUNDS,
+    ENLARGED,
+    SIZES,
+    Case,
+    program,
+)
+from consilience.experiments.paper.mst_page import section
+from consilience.experiments.paper.mst_pictures import (
+    PICTURED,
+    RATES_FILE,
+    completions_file,
+    draw_completions,
+    draw_rates,
+)
+from consilience.experiments.paper.study import Cell, run_study
+from consilience.experiments.paper.training import train_seeds
+
+TITLE = "Tables 5 to 14: MNIST-SVHN-Text"
+BETAS = (0.1, 4.0)
+
+
+class Budget(NamedTuple):
+    """How much the study may cost.
+
+    Attributes:
+        seeds: pairings, each with its own initial values and noise.
+        steps: updates of each training.
+        rows: training rows.
+        few: only the rows that show the trends.
+        size: of the networks, a name of `SIZES`.
+        test_rows: at most.
+        alone: measurements of a modality that its classifier sees, at most.
+    """
+
+    seeds: int
+    steps: int
+    rows: int
+    few: bool = False
+    size: str = "small"
+    test_rows: int = 400
+    alone: int = 10_000
+
+
+BUDGETS = {
+    "default": Budget(seeds=3, steps=3000, rows=4800),
+    "fast": Budget(
+        seeds=1, steps=300, rows=300, few=True, size="few", test_rows=60, alone=300
+    ),
+    "full": Budget(
+        seeds=5, steps=40_000, rows=50_000, size="paper", test_rows=5000, alone=60_000
+    ),
+}
+EFFORTS = {
+    "few": Effort(draws=20, few=1, epochs=20),
+    "small": Effort(draws=100, few=2, epochs=30),
+    "paper": Effort(draws=512, few=10, epochs=30),
+}
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Where the files are."""
+    group = parser.add_argument_group("mst, files of yours")
+    group.add_argument("--data", type=Path, help="folder with MNIST's and SVHN's files")
+    group.add_argument(
+        "--colour", type=Path, help="an .npz of colour images in SVHN's place"
+    )
+    group.add_argument(
+        "--speech", type=Path, help="an .npz of spectrograms, a fourth modality"
+    )
+
+
+def sources_of(options: argparse.Namespace) -> Sources:
+    """From the options.
+
+    Raises:
+        ValueError: there is no folder.
+    """
+    if options.data is None:
+        raise ValueError(
+            "--data: expected a folder with the files of MNIST and SVHN, got none; "
+            "--colour gives other colour images of digits in SVHN's place"
+        )
+    return Sources(options.data, options.colour, options.speech)
+
+
+def study(folder: Path, budget: Budget, sources: Sources, **settings) -> list[dict]:
+    """Train every row, keep all figures in `mst.json`, and draw.
+
+    Args:
+        folder: is there; results of an earlier study in it are gone on with.
+        budget: how much.
+        sources: the files.
+        settings: `say` of `run_study`.
+
+    Raises:
+        FileNotFoundError: a file is not there: what to get, and where from.
+        ValueError: a file is damaged or another.
+    """
+    measured(sources)  # before anything is compiled
+    path = folder / "mst.json"
+    results = run_study(path, cells(budget, sources, folder), budget.seeds, **settings)
+    draw_rates(results, folder / RATES_FILE)
+    return results
+
+
+def cases(few: bool = False) -> list[Case]:
+    """All rows, those first that the points are about."""
+    if few:
+        return [Case("masked", "SumPooling"), Case("mixture", "SumPooling")]
+    plain = [Case(b, a) for a in AGGREGATIONS for b in BOUNDS]
+    private = [Case(b, a, latents="private") for a in AGGREGATIONS for b in BOUNDS]
+    enlarged = [Case(b, a) for a in ENLARGED for b in BOUNDS]
+    curves = [Case(b, a, beta) for a in AGGREGATIONS for b in BOUNDS for beta in BETAS]
+    return plain + private + enlarged + curves
+
+
+def cells(budget: Budget, sources: Sources, folder: Path) -> list[Cell]:
+    """One for each row."""
+    shared = {
+        "modalities": "+".join(modalities(sources)),
+        "steps": budget.steps,
+        "rows": budget.rows,
+        "size": budget.size,
+    }
+    work = partial(measure, budget=budget, sources=sources, folder=folder)
+    return [
+        Cell(case._asdict() | shared, partial(work, case)) for case in cases(budget.few)
+    ]
+
+
+def measure(
+    case: Case, seeds: list[int], budget: Budget, sources: Sources, folder: Path
+) -> list[dict]:
+    """Figures of each seed, one after another; pictures of the first."""
+    found = []
+    for seed in seeds:
+        key = jax.random.fold_in(jax.random.key(0), seed)
+        _, _, key_train, key_figures, key_picture = jax.random.split(key, 5)
+        rows, classifiers = _rows(seed, budget, sources)
+        events = zip(rows.train.names, rows.train.event_shapes, strict=True)
+        svi = program(case, budget.steps, budget.size, tuple(events))
+        settings = {"steps": budget.steps, "batch_size": SIZES[budget.size].batch}
+        params = train_seeds(key_train[None], svi, [rows.train], **settings)[0]
+        programs = (svi.model, svi.guide, params)
+        effort = EFFORTS[budget.size]
+        found.append(measured_figures(key_figures, programs, rows, classifiers, effort))
+        if seed == 0 and _pictured(case):
+            path = folder / completions_file(case.bound, case.aggregation)
+            draw_completions(key_picture, programs, rows.test, path)
+    return found
+
+
+def _pictured(case: Case) -> bool:
+    usual = (case.beta, case.latents) == (1.0, "shared")
+    return usual and case.aggregation in PICTURED
+
+
+@lru_cache(maxsize=3)
+def _rows(seed: int, budget: Budget, sources: Sources) -> tuple[Rows, dict]:
+    """Rows and classifiers of a seed, which all cells share."""
+    key = jax.random.fold_in(jax.random.key(0), seed)
+    key_rows, key_classifiers, *_ = jax.random.split(key, 5)
+    sizes = (budget.rows, budget.test_rows, budget.alone)
+    rows = paired_rows(key_rows, sources, *sizes)
+    epochs = EFFORTS[budget.size].epochs
+    return rows, classifiers_of(key_classifiers, rows.alone, epochs)
+
+
+__all__ = ["BUDGETS", "TITLE", "add_options", "cells", "section", "sources_of", "study"]

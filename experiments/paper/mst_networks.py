@@ -1,0 +1,214 @@
+"""Model, guide and bound of MNIST-SVHN-Text (Hirt et al. 2024, appendix L).
+
+Layers are the paper's; sizes that it does not state in a readable form are here.
+"""
+
+import math
+from collections.abc import Callable
+from functools import lru_cache, partial
+from typing import NamedTuple
+
+import optax
+from flax import nnx
+from jaxtyping import Array, Float, Shaped
+from numpyro.infer import SVI
+
+import consilience.guides as guides
+from consilience.experiments.paper.mst_data import TEXT
+from consilience.inference import STL, AnalyticKL, MaskedELBO, MixtureELBO
+from consilience.models import (
+    ConvDecoder,
+    LearnedLaplaceLikelihood,
+    MLPDecoder,
+    OneHotLikelihood,
+    TextDecoder,
+    multimodal_model,
+    shared_private_model,
+    standard_normal,
+)
+from consilience.nn.mlp import MLP
+
+BOUNDS = {"masked": MaskedELBO, "mixture": MixtureELBO}
+AGGREGATIONS = ("PoE", "MoE", "SumPooling", "SelfAttention")
+ENLARGED = ("PoE+", "MoE+")
+# Pixels that are always black would have a density without end at scale zero.
+LAPLACE = LearnedLaplaceLikelihood(initial_scale=0.3, min_scale=0.1)
+
+
+class Size(NamedTuple):
+    """Of the networks.
+
+    Attributes:
+        latent: D of models without private latents.
+        private: (D, W) of those with them.
+        dense: hidden layers for handwriting.
+        conv: channels of the encoder of images.
+        deconv: channels of their decoder.
+        text: channels of the encoder of text.
+        detext: channels of its decoder.
+        width: of features, pooled spaces and hidden layers of aggregations.
+        rate: learning rate at the start; the cosine schedule ends at zero.
+        batch: rows a step.
+    """
+
+    latent: int
+    private: tuple[int, int]
+    dense: tuple[int, ...]
+    conv: tuple[int, ...]
+    deconv: tuple[int, ...]
+    text: tuple[int, ...]
+    detext: tuple[int, ...]
+    width: int
+    rate: float
+    batch: int
+
+
+SIZES = {
+    "few": Size(
+        *(6, (4, 2), (32,), (4, 4, 8, 8), (8, 4, 4), (16, 16, 16), (16, 16), 32),
+        *(5e-3, 50),
+    ),
+    "small": Size(
+        *(16, (10, 4), (128, 128), (8, 16, 32, 32), (16, 16, 8)),
+        *((32, 32, 32), (32, 32), 64, 2e-3, 50),
+    ),
+    "paper": Size(
+        *(20, (10, 10), (400, 400), (32, 64, 64, 128), (64, 64, 32)),
+        *((128, 128, 128), (128, 128), 256, 1e-3, 256),
+    ),
+}
+
+
+class Case(NamedTuple):
+    """What tells one training from another.
+
+    Attributes:
+        bound: a name of `BOUNDS`.
+        aggregation: a name of `AGGREGATIONS` or `ENLARGED`.
+        beta: weight of the rates.
+        latents: "shared", or "private" for shared and private ones.
+    """
+
+    bound: str
+    aggregation: str
+    beta: float = 1.0
+    latents: str = "shared"
+
+
+class Deeper(nnx.Module):
+    """An encoder with more dense layers behind it, for enlarged experts.
+
+    Args:
+        event_shape: of one measurement.
+        num_features: F.
+        encoder: constructor of the encoder.
+        hidden: widths of the further layers.
+        rngs: random streams of the parameters.
+    """
+
+    def __init__(
+        self,
+        event_shape: tuple[int, ...],
+        num_features: int,
+        *,
+        encoder: Callable,
+        hidden: tuple[int, ...],
+        rngs: nnx.Rngs,
+    ):
+        self.encoder = encoder(event_shape, num_features, rngs=rngs)
+        self.net = MLP(num_features, hidden, num_features, rngs=rngs)
+
+    def __call__(self, x: Shaped[Array, "rows ..."]) -> Float[Array, "rows features"]:
+        return self.net(nnx.relu(self.encoder(x)))
+
+
+def unit_laplace(eta: Float[Array, "rows ..."], covariates):
+    """x ~ Laplace(sigmoid(eta), scale), a learned scale for each pixel."""
+    return LAPLACE(nnx.sigmoid(eta), covariates)
+
+
+def relative_weights(shapes: dict[str, tuple[int, ...]]) -> dict[str, float]:
+    """Of the likelihoods: the largest dimension over each one's own."""
+    sizes = {name: math.prod(shape) for name, shape in shapes.items()}
+    return {name: max(sizes.values()) / size for name, size in sizes.items()}
+
+
+@lru_cache(maxsize=1)
+def program(
+    case: Case, steps: int, size: str, shapes: tuple[tuple[str, tuple[int, ...]], ...]
+) -> SVI:
+    """The same object for the same arguments, so that it is compiled once.
+
+    Args:
+        case: bound, aggregation, β, latents.
+        steps: updates, at which the learning rate ends.
+        size: a name of `SIZES`.
+        shapes: of the measurements, by modality.
+    """
+    sizes, of_rows = SIZES[size], dict(shapes)
+    likelihoods = {
+        n: OneHotLikelihood() if n == TEXT else unit_laplace for n in of_rows
+    }
+    parts = (likelihoods, _decoders(of_rows, sizes))
+    encoders = _encoders(case, of_rows, sizes)
+    shared = _aggregation(case, sizes.width)
+    if case.latents == "private":
+        latent, private = sizes.private
+        model = shared_private_model(standard_normal(latent), private, *parts)
+        pooling = _equivariant(case, shared, sizes.width)
+        guide = guides.shared_private_guide(
+            latent, private, encoders, pooling, sizes.width
+        )
+    else:
+        model = multimodal_model(standard_normal(sizes.latent), *parts)
+        guide = guides.amortized_guide(sizes.latent, encoders, shared, sizes.width)
+    elbo = BOUNDS[case.bound](
+        beta=case.beta,
+        weights=relative_weights(of_rows),
+        estimator=AnalyticKL(otherwise=STL()),
+    )
+    rate = optax.cosine_decay_schedule(sizes.rate, steps)
+    return SVI(model, guide, optax.adam(rate), elbo)
+
+
+def _decoders(shapes: dict, sizes: Size) -> dict[str, Callable]:
+    kinds = {
+        "mnist": partial(MLPDecoder, hidden=sizes.dense),
+        TEXT: partial(TextDecoder, channels=sizes.detext, hidden=(sizes.width,)),
+    }
+    conv = partial(ConvDecoder, channels=sizes.deconv, hidden=(sizes.width,))
+    return {name: kinds.get(name, conv) for name in shapes}
+
+
+def _encoders(case: Case, shapes: dict, sizes: Size) -> dict[str, Callable]:
+    kinds = {
+        "mnist": partial(guides.MLPEncoder, hidden=sizes.dense),
+        TEXT: partial(guides.TextEncoder, channels=sizes.text),
+    }
+    conv = partial(guides.ConvEncoder, channels=sizes.conv)
+    found = {name: kinds.get(name, conv) for name in shapes}
+    if case.aggregation not in ENLARGED:
+        return found
+    deeper = partial(Deeper, hidden=(2 * sizes.width, 2 * sizes.width))
+    return {name: partial(deeper, encoder=each) for name, each in found.items()}
+
+
+def _aggregation(case: Case, width: int) -> Callable:
+    sizes = {"width": width, "hidden": (width,)}
+    return {
+        "PoE": guides.ProductOfExperts,
+        "MoE": guides.MixtureOfExperts,
+        "SumPooling": partial(guides.SumPooling, **sizes),
+        "SelfAttention": partial(guides.SelfAttention, **sizes),
+    }[case.aggregation.removesuffix("+")]
+
+
+def _equivariant(case: Case, shared: Callable, width: int) -> Callable:
+    """With private latents; experts have q(w_s | x_s)."""
+    sizes = {"width": width, "hidden": (width,), "shared": shared}
+    experts = partial(guides.EquivariantProductOfExperts, shared=shared)
+    learned = {
+        "SumPooling": partial(guides.EquivariantSumPooling, **sizes),
+        "SelfAttention": partial(guides.EquivariantSelfAttention, **sizes),
+    }
+    return learned.get(case.aggregation, experts)

@@ -1,0 +1,431 @@
+"""The paper's tables: the harness, exact columns, and the trends in fast runs."""
+
+from functools import partial
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+import reference
+from numpyro.infer import SVI
+
+import consilience as cs
+from consilience.experiments.paper import gaussian_laws, page, table1, table2
+from consilience.experiments.paper.command import TABLES, add_arguments, run
+from consilience.experiments.paper.mixture_optimum import mixture_optimum
+from consilience.experiments.paper.study import Cell, read, run_study, write
+from consilience.experiments.paper.training import train_seeds
+
+KEY = jax.random.key(20240131)
+
+
+def quiet(_):
+    pass
+
+
+# Studies
+
+
+class Counted:
+    """Cells that say what they were asked for, and may break."""
+
+    def __init__(self, breaks_at=None):
+        self.asked, self.breaks_at = [], breaks_at
+
+    def cells(self):
+        return [Cell({"row": r}, partial(self.work, r)) for r in ("a", "b")]
+
+    def work(self, row, seeds):
+        if (row, seeds[0]) == self.breaks_at:
+            raise KeyboardInterrupt
+        self.asked.append((row, seeds))
+        return [{"x": 10.0 * seed} for seed in seeds]
+
+
+def test_a_killed_study_goes_on_where_it_stopped(tmp_path):
+    path, broken, whole = tmp_path / "t.json", Counted(("b", 1)), Counted()
+    with pytest.raises(KeyboardInterrupt):
+        run_study(path, broken.cells(), 3, say=quiet)
+    assert broken.asked == [("a", [0]), ("a", [1]), ("a", [2]), ("b", [0])]
+    found = run_study(path, whole.cells(), 3, say=quiet)
+    assert whole.asked == [("b", [1]), ("b", [2])]
+    assert [r["figures"]["x"] for r in found] == [0.0, 10.0, 20.0] * 2
+    assert [r["settings"]["seed"] for r in found] == [0, 1, 2] * 2
+    assert not (tmp_path / "t.json.part").exists()
+
+
+def test_more_seeds_are_added_and_may_run_side_by_side(tmp_path):
+    path, first, more = tmp_path / "t.json", Counted(), Counted()
+    run_study(path, first.cells(), 1, say=quiet)
+    found = run_study(path, more.cells(), 3, side_by_side=True, say=quiet)
+    assert more.asked == [("a", [1, 2]), ("b", [1, 2])]
+    assert [r["figures"]["x"] for r in found] == [0.0, 10.0, 20.0] * 2
+
+
+def test_results_say_what_ran_them(tmp_path):
+    path = tmp_path / "t.json"
+    run_study(path, Counted().cells()[:1], 1, say=quiet)
+    (result,) = read(path).values()
+    assert set(result) == {"settings", "figures", "seconds", "ran"}
+    assert result["ran"]["versions"]["jax"] == jax.__version__
+    assert result["ran"]["device"]
+
+
+def test_a_write_that_breaks_leaves_the_old_file(tmp_path, monkeypatch):
+    path = tmp_path / "t.json"
+    old = {"c": {"settings": {}, "figures": {"x": float("nan")}}}
+    write(path, old)
+    assert read(path)["c"]["figures"] == {"x": None}
+
+    def full(_):
+        raise OSError("no space left")
+
+    monkeypatch.setattr("os.fsync", full)
+    with pytest.raises(OSError, match="no space"):
+        write(path, {})
+    assert read(path)["c"]["figures"] == {"x": None}
+
+
+@pytest.mark.parametrize(
+    "text", ["", "[]", "{}", '{"cells": 3}', '{"cells": {"a": 1}}']
+)
+def test_other_files_are_refused_and_stay(tmp_path, text):
+    path = tmp_path / "t.json"
+    path.write_text(text)
+    with pytest.raises(ValueError, match="expected results of `consilience paper`"):
+        run_study(path, Counted().cells(), 1, say=quiet)
+    assert path.read_text() == text
+
+
+def test_cells_of_one_name_are_refused(tmp_path):
+    twice = Counted().cells()[:1] * 2
+    with pytest.raises(ValueError, match="cells: expected different settings"):
+        run_study(tmp_path / "t.json", twice, 1, say=quiet)
+
+
+# Training
+
+
+def tiny_svi(optimizer=optax.adam(1e-2)):  # noqa: B008
+    model = cs.multimodal_model(
+        cs.standard_normal(2), cs.NormalLikelihood(), cs.LinearDecoder
+    )
+    encoder = partial(cs.MLPEncoder, hidden=())
+    guide = cs.amortized_guide(2, encoder, cs.ProductOfExperts, 3)
+    return SVI(model, guide, optimizer, cs.MaskedELBO())
+
+
+def tiny_data(seed, rows=13):
+    return cs.illustrative_example().simulate(jax.random.key(seed), rows)[0]
+
+
+def test_seeds_side_by_side_are_seeds_one_by_one():
+    svi, keys = tiny_svi(), jax.random.split(KEY, 2)
+    data = [tiny_data(0), tiny_data(1)]
+    settings = {"steps": 9, "batch_size": 4}
+    together = train_seeds(keys, svi, data, **settings)
+    for i in range(2):
+        (alone,) = train_seeds(keys[i : i + 1], svi, data[i : i + 1], **settings)
+        close = partial(np.testing.assert_allclose, rtol=1e-4, atol=1e-5)
+        jax.tree.map(close, together[i], alone)
+    first, second = (jax.tree.leaves(each) for each in together)
+    assert any((a != b).any() for a, b in zip(first, second, strict=True))
+
+
+def test_training_makes_the_steps_that_were_asked_for():
+    """13 rows in batches of 4: 3 full ones an epoch; parameters break at the tenth step."""
+    breaks = optax.sgd(lambda step: jnp.where(step < 9, 0.0, jnp.nan))
+    svi = tiny_svi(breaks)
+    train = partial(train_seeds, KEY[None], svi, [tiny_data(0)], batch_size=4)
+    assert np.isfinite(train(steps=7)[0]["decoder.x1$params"]["linear"]["bias"]).all()
+    with pytest.raises(FloatingPointError, match="after 4 of 4 epochs"):
+        train(steps=10)
+
+
+def test_each_seed_needs_its_rows():
+    with pytest.raises(ValueError, match="one data set for each of 2 keys, got 1"):
+        train_seeds(
+            jax.random.split(KEY), tiny_svi(), [tiny_data(0)], steps=1, batch_size=4
+        )
+
+
+# Exact columns
+
+
+def model_and_rows():
+    generator = np.random.default_rng(0)
+    sizes = {"a": 2, "b": 3}
+    loadings = {n: jnp.asarray(generator.normal(size=(w, 2))) for n, w in sizes.items()}
+    biases = {n: jnp.asarray(generator.normal(size=w)) for n, w in sizes.items()}
+    model = cs.LinearGaussian(loadings, biases, 0.7)
+    return model, model.simulate(KEY, 7)[0]
+
+
+def test_exact_posteriors_are_those_of_the_oracle(x64):
+    model, data = model_and_rows()
+    for names in (("a",), ("b",), ("a", "b")):
+        (law,) = gaussian_laws.exact(model, data, *names)
+        oracle = model.posterior(data, data.subset_of(*names))
+        np.testing.assert_allclose(law.mean, oracle.loc, rtol=1e-9)
+        np.testing.assert_allclose(
+            law.covariance, oracle.covariance_matrix, rtol=1e-9, atol=1e-12
+        )
+
+
+def test_exact_posteriors_make_the_elbo_the_likelihood(x64):
+    """Σ_s E log p(x_s | z) − KL(p(z | x) ‖ p(z)) = log p(x), in closed form."""
+    model, data = model_and_rows()
+    law = gaussian_laws.exact(model, data, "a", "b")
+    reconstruction = sum(
+        gaussian_laws.expected_log(model, data, n, law) for n in data.names
+    )
+    rate = gaussian_laws.kl(law, [gaussian_laws.prior_of(7, 2)])
+    expected = gaussian_laws.log_likelihood(model, data)
+    np.testing.assert_allclose(reconstruction - rate, expected, rtol=1e-10)
+    np.testing.assert_allclose(model.log_likelihood(data).mean(), expected, rtol=1e-8)
+
+
+def random_law(seed, rows=5, dim=3):
+    generator = np.random.default_rng(seed)
+    root = generator.normal(size=(rows, dim, dim))
+    covariance = np.eye(dim) + root @ root.swapaxes(1, 2)
+    return gaussian_laws.Law(generator.normal(size=(rows, dim)), covariance)
+
+
+def test_kl_of_gaussians_is_that_of_the_reference():
+    """After an affine map that makes the other law N(0, I)."""
+    p, q = random_law(0), random_law(1)
+    expected = []
+    for m, c, n, d in zip(*p, *q, strict=True):
+        white = np.linalg.inv(np.linalg.cholesky(d))
+        expected.append(reference.gaussian_kl(white @ (m - n), white @ c @ white.T))
+    assert gaussian_laws.kl([p], [q]) == pytest.approx(np.mean(expected), rel=1e-10)
+
+
+def test_a_mixture_of_equals_is_one_gaussian():
+    p, q = random_law(0, 400), random_law(1, 400)
+    estimated = gaussian_laws.kl([p, p], [q])
+    assert estimated == pytest.approx(gaussian_laws.kl([p], [q]), abs=0.05)
+    model = cs.LinearGaussian({"a": jnp.ones((2, 3))}, {"a": jnp.zeros(2)}, 1.0)
+    data, _ = model.simulate(KEY, 400)
+    alone = gaussian_laws.expected_log(model, data, "a", [p])
+    both = gaussian_laws.expected_log(model, data, "a", [p, p])
+    assert both == pytest.approx(alone, rel=1e-12)
+
+
+def test_the_gap_of_maximum_likelihood_is_zero_and_of_others_positive():
+    _, data = model_and_rows()
+    best = cs.maximum_likelihood(data, 2, 0.7)
+    assert abs(gaussian_laws.gap(best, data)) < 1e-6
+    moved = {n: W + 0.05 for n, W in best.loadings.items()}
+    assert gaussian_laws.gap(cs.LinearGaussian(moved, best.biases, 0.7), data) > 1e-4
+
+
+def test_learned_laws_are_those_of_the_guide():
+    data, svi = tiny_data(0), tiny_svi()
+    params = svi.get_params(svi.init(KEY, data))
+    (law,) = gaussian_laws.learned(svi.guide, params, data, "x1")
+    z = np.random.default_rng(0).normal(size=(13, 2))
+    from consilience.inference import programs
+
+    subset = data.subset_of("x1")
+    fn = programs.run(svi.guide, params, KEY, {}, data, subset)["z"]["fn"]
+    np.testing.assert_allclose(law.log_prob(z), fn.log_prob(jnp.asarray(z)), rtol=1e-4)
+
+
+def test_learned_mixtures_have_the_experts_of_the_subset():
+    data, encoder = tiny_data(0), partial(cs.MLPEncoder, hidden=())
+    guide = cs.amortized_guide(2, encoder, cs.MixtureOfExperts, 3)
+    svi = SVI(tiny_svi().model, guide, optax.adam(1e-2), cs.MaskedELBO())
+    law = partial(
+        gaussian_laws.learned, guide, svi.get_params(svi.init(KEY, data)), data
+    )
+    both, second = law("x1", "x2"), law("x2")
+    assert len(both) == 2
+    (only,) = second
+    np.testing.assert_array_equal(both[1].mean, only.mean)
+    assert (both[0].mean != both[1].mean).all()
+
+
+# The optimum of the mixture bound
+
+
+@pytest.mark.parametrize("law", table1.LAWS.values(), ids=table1.LAWS)
+def test_nothing_exceeds_the_optimum_of_the_mixture_bound(law):
+    """Not other decoders with their own best posteriors, nor other posteriors."""
+    data, _ = cs.illustrative_example().simulate(KEY, 500)
+    best = mixture_optimum(data, 3, 1.0, law)
+
+    def bound(model, moved=0.0, wider=1.0):
+        subsets, weights = law.listed(data.present[:1])
+        total = 0.0
+        for members, weight in zip(np.asarray(subsets)[:, 0], weights, strict=True):
+            names = [n for n, m in zip(data.names, members, strict=True) if m]
+            (q,) = best._replace(model=model).posterior(data, *names)
+            q = [gaussian_laws.Law(q.mean + moved, q.covariance * wider)]
+            value = sum(
+                gaussian_laws.expected_log(model, data, n, q) for n in data.names
+            )
+            rate = gaussian_laws.kl(q, [gaussian_laws.prior_of(500, 3)])
+            total += float(weight[0]) * (value - rate)
+        return total
+
+    top = bound(best.model)
+    assert bound(best.model, moved=0.05) < top
+    assert bound(best.model, wider=1.05) < top
+    assert bound(best.model, wider=0.95) < top
+    generator = np.random.default_rng(0)
+    for _ in range(10):
+        other = {
+            n: W + 0.05 * generator.normal(size=W.shape)
+            for n, W in best.model.loadings.items()
+        }
+        biases = {n: b + 0.02 for n, b in best.model.biases.items()}
+        assert bound(cs.LinearGaussian(other, best.model.biases, 1.0)) < top
+        assert bound(cs.LinearGaussian(best.model.loadings, biases, 1.0)) < top
+
+
+def test_population_columns_of_table_1():
+    """Known from elsewhere, by quadrature of the population's moments."""
+    data, _ = cs.illustrative_example().simulate(KEY, 100_000)
+    masked = table1.best(data, "masked", "hierarchical")
+    near = partial(pytest.approx, abs=0.02)
+    assert masked.gap == pytest.approx(0, abs=1e-9)
+    assert masked.full_reconstruction == near(-2.838)
+    assert masked.full_rate == near(2.860)
+    assert masked.cross_reconstruction == pytest.approx(-52.75, abs=1.0)
+    assert masked.cross_rate == near(1.429)
+    mixture = table1.best(data, "mixture", "hierarchical")
+    assert mixture.gap == pytest.approx(0.0539, abs=5e-4)
+    assert mixture.full_reconstruction == near(-3.184)
+    assert mixture.full_rate == near(2.822)
+    assert mixture.cross_reconstruction == pytest.approx(-27.41, abs=0.5)
+    assert mixture.cross_rate == pytest.approx(25.16, abs=0.5)
+
+
+# The command and its page
+
+
+def options(*words):
+    import argparse
+
+    parser = argparse.ArgumentParser()
+    add_arguments(parser)
+    return parser.parse_args([str(word) for word in words])
+
+
+class Quick:
+    """A table of one row that needs no training."""
+
+    TITLE = "Table 0: quick"
+    BUDGETS = table1.BUDGETS
+
+    def __init__(self):
+        self.budgets = []
+
+    def cells(self, budget):
+        self.budgets.append(budget)
+        return [Cell({"row": "a"}, lambda seeds: [{"x": float(s)} for s in seeds])]
+
+    def section(self, results):
+        return page.markdown(("x",), [[page.spread(page.figures(results, "x"))]])
+
+
+@pytest.fixture
+def quick(monkeypatch):
+    table = Quick()
+    monkeypatch.setitem(TABLES, "quick", table)
+    return table
+
+
+def test_the_command_keeps_results_and_writes_the_page(tmp_path, quick, capsys):
+    run(options("quick", "--out", tmp_path / "new", "--fast", "--seeds", 3))
+    assert quick.budgets == [Quick.BUDGETS["fast"]._replace(seeds=3)]
+    text = (tmp_path / "new" / "paper.md").read_text()
+    assert "## Table 0: quick" in text
+    assert "| 1.000 ± 1.000 |" in text
+    assert "3 trainings, seeds 0 to 2" in text
+    assert "quick 3/3: row=a, seed=2" in capsys.readouterr().out
+
+
+def test_earlier_results_are_neither_lost_nor_mixed_in_silence(tmp_path, quick):
+    run(options("quick", "--out", tmp_path, "--seeds", 2))
+    before = (tmp_path / "quick.json").read_text()
+    with pytest.raises(
+        ValueError, match="add --resume to go on with it, or --overwrite"
+    ):
+        run(options("quick", "--out", tmp_path))
+    assert (tmp_path / "quick.json").read_text() == before
+    run(options("quick", "--out", tmp_path, "--resume", "--seeds", 2))
+    assert (tmp_path / "quick.json").read_text() == before
+    run(options("quick", "--out", tmp_path, "--overwrite", "--seeds", 1))
+    assert len(read(tmp_path / "quick.json")) == 1
+
+
+def test_the_page_alone_needs_results(tmp_path, quick):
+    with pytest.raises(ValueError, match="expected results in"):
+        run(options("page", "--out", tmp_path))
+    run(options("quick", "--out", tmp_path, "--seeds", 1))
+    (tmp_path / "paper.md").unlink()
+    run(options("page", "--out", tmp_path))
+    assert "| 0.000 |" in (tmp_path / "paper.md").read_text()
+
+
+def test_out_must_be_a_folder(tmp_path, quick):
+    (tmp_path / "file").touch()
+    with pytest.raises(ValueError, match="expected a folder, but"):
+        run(options("quick", "--out", tmp_path / "file"))
+
+
+@pytest.mark.parametrize("table", [table1, table2], ids=["table1", "table2"])
+def test_tables_have_all_rows_and_every_budget(table):
+    assert set(table.BUDGETS) == {"default", "fast", "full"}
+    cells = table.cells(table.BUDGETS["full"])
+    assert len({cell.name(0) for cell in cells}) == len(cells) == 16
+    few = table.cells(table.BUDGETS["fast"])
+    assert len(few) <= 4
+
+
+# Trends, in runs of seconds
+
+
+def trained(tmp_path, name):
+    """Figures of the fast study, by row."""
+    run(options(name, "--out", tmp_path, "--fast"))
+    found = read(tmp_path / f"{name}.json").values()
+    assert (tmp_path / "paper.md").read_text().startswith("# The paper's tables")
+    return list(found)
+
+
+def row(results, **settings):
+    (found,) = [r for r in results if settings.items() <= r["settings"].items()]
+    return found["figures"]
+
+
+@pytest.mark.slow
+def test_trends_of_table_1(tmp_path):
+    results = trained(tmp_path, "table1")
+    masked = row(results, aggregation="SumPooling", bound="masked")
+    mixture = row(results, aggregation="SumPooling", bound="mixture")
+    product = row(results, aggregation="PoE", bound="masked")
+    assert masked["gap"] < 5e-3 < 4e-2 < mixture["gap"]
+    assert product["gap"] < 2e-2
+    assert abs(masked["full_rate"] - masked["best_full_rate"]) < 0.05
+    assert masked["full_reconstruction"] > mixture["full_reconstruction"] + 0.2
+    assert masked["cross_reconstruction"] < mixture["cross_reconstruction"] - 15
+    assert masked["cross_rate"] < 2 < 15 < mixture["cross_rate"]
+
+
+@pytest.mark.slow
+def test_trends_of_table_2(tmp_path):
+    results = trained(tmp_path, "table2")
+    pooled = row(results, latents="shared", aggregation="SumPooling")
+    experts = row(results, latents="shared", aggregation="MoE")
+    private = row(results, latents="private")
+    assert max(pooled["gap"], experts["gap"]) < 0.02
+    assert pooled["mcc_samples"] > experts["mcc_samples"] + 0.05
+    assert abs(pooled["mcc_samples"] - pooled["exact_mcc_samples"]) < 0.02
+    assert abs(pooled["mcc_means"] - pooled["exact_mcc_means"]) < 0.02
+    assert private["gap"] < 0.03
+    assert abs(private["mcc_samples"] - private["exact_mcc_samples"]) < 0.02

@@ -1,13 +1,18 @@
 """Which term of a bound is not finite, and in which rows."""
 
+from functools import partial
 from typing import NamedTuple
 
+import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Key
 
 from consilience.datasets.data import MultimodalData
 from consilience.inference.elbo import MultimodalELBO, over
 from consilience.inference.terms import Evaluated, Views
+
+PRIOR, CROSS = "KL(q(z | x_S) ‖ p(z))", "KL(q(z | x_O) ‖ q(z | x_S))"
+SHARED = "KL of the global latents"
 
 
 class Blame(NamedTuple):
@@ -35,34 +40,46 @@ def nonfinite_terms(
 
     The draws are those of `bound.rows(rng_key, ...)`.
     """
+    flags = _all_flags(bound, model, guide, rng_key, params, data.bare())
+    terms = [*map(_likelihood, data.names), PRIOR, CROSS, SHARED]
+    found = {term: flags[term] for term in terms if term in flags}
+    return [Blame(term, rows) for term, (wrong, rows) in found.items() if wrong]
+
+
+@partial(jax.jit, static_argnames=("bound", "model", "guide"))
+def _all_flags(bound, model, guide, rng_key, params, data) -> dict[str, tuple]:
+    """By term: whether it is not finite anywhere, and the rows to blame."""
 
     def particle(views, evaluate, keys):
         return over(lambda key: _flags(evaluate(key, views), views, data), keys)
 
-    flags = bound.particles(particle, rng_key, params, model, guide, data)
-    blames = []
-    for name, (bad, counts) in flags.items():
+    def judged(bad, counts):
         bad, counts = bad.any((0, 1)), counts.any((0, 1))
-        if bad.any():
-            blames.append(Blame(name, bad & ~(bad == counts).all()))
-    return blames
+        return bad.any(), bad & ~(bad == counts).all()
+
+    flags = bound.particles(particle, rng_key, params, model, guide, data)
+    return {term: judged(*flag) for term, flag in flags.items()}
 
 
 def _flags(found: Evaluated, views: Views, data: MultimodalData) -> dict:
     """By term, `[N]` each: whether it counts and is not finite, and whether it counts."""
     terms, present = found.terms, data.present.any(-1)
     flags = {
-        f"log p({name} | z)": _bad(terms.log_x[..., i], views.score[..., i] != 0)
+        _likelihood(name): _bad(terms.log_x[..., i], views.score[..., i] != 0)
         for i, name in enumerate(data.names)
     }
     counts = (views.weight != 0) & present
-    flags["KL(q(z | x_S) ‖ p(z))"] = _bad(terms.kl_prior, counts)
+    flags[PRIOR] = _bad(terms.kl_prior, counts)
     if views.cross:
         counts = views.cross_weight != 0
-        flags["KL(q(z | x_O) ‖ q(z | x_S))"] = _bad(terms.kl_cross, counts)
+        flags[CROSS] = _bad(terms.kl_cross, counts)
     shared = jnp.broadcast_to(found.kl_shared, (1, 1, data.size))
-    flags["KL of the global latents"] = _bad(shared, jnp.ones((1, data.size), bool))
+    flags[SHARED] = _bad(shared, jnp.ones((1, data.size), bool))
     return flags
+
+
+def _likelihood(name: str) -> str:
+    return f"log p({name} | z)"
 
 
 def _bad(values: Float[Array, "strata views rows"], counts: Bool[Array, "views rows"]):

@@ -1,6 +1,7 @@
 """What to say when a bound is not finite: the step, the term, the row, the remedy."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
 import jax
@@ -108,22 +109,22 @@ def _blame(svi: SVI, state: SVIState, batch: MultimodalData, beta) -> tuple:
     if blames:
         return blames[0].term, np.asarray(blames[0].rows)
     more = {} if beta is None else {"beta": beta}
-    name = _first_nonfinite(_gradient(svi, state, key, batch, more))
-    if name is not None:
-        return f"gradient of {name}", nobody
+    for name, finite in _finite_gradients(svi, state, key, batch, more).items():
+        if not finite:
+            return f"gradient of {name}", nobody
     return "update of the optimiser", nobody
 
 
-def _gradient(svi: SVI, state: SVIState, key, batch, more: dict) -> dict:
+@partial(jax.jit, static_argnames="svi")
+def _finite_gradients(svi: SVI, state: SVIState, key, batch, more: dict) -> dict:
+    """By parameter, whether its gradient is finite."""
+
     def loss(free: dict) -> Array:
         params = svi.constrain_fn(free)
         return svi.loss.loss(key, params, svi.model, svi.guide, batch, **more)
 
-    return jax.grad(loss)(svi.optim.get_params(state.optim_state))
-
-
-def _first_nonfinite(gradient: dict) -> str | None:
-    return next((n for n, g in gradient.items() if not is_finite(g)), None)
+    gradient = jax.grad(loss)(svi.optim.get_params(state.optim_state))
+    return {name: is_finite(g) for name, g in gradient.items()}
 
 
 def message(culprit: Culprit, place: str, row_name: Callable[[int], str]) -> str:

@@ -5,11 +5,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-import consilience as cs
 from consilience.evaluation.style import (
     BLUE,
-    GREY,
-    ORANGE,
     color,
     legend_below,
     marker,
@@ -28,31 +25,6 @@ def save(figure: "Figure", path: Path) -> None:
 
     figure.savefig(path)
     plt.close(figure)
-
-
-@styled
-def training_curve(history: cs.History) -> "Figure":
-    """The bound of training batches and of held-out rows by epoch."""
-    import matplotlib.pyplot as plt
-
-    figure, axes = plt.subplots(figsize=(7, 4), layout="constrained")
-    epochs = np.arange(1, len(history.bound) + 1)
-    handles = axes.plot(epochs, history.bound, color=BLUE, label="training rows")
-    shown = history.bound
-    if len(history.validation):
-        look = {"color": ORANGE, "label": "held-out rows"}
-        handles += axes.plot(epochs, history.validation, **look)
-        best = int(np.nanargmax(history.validation))
-        handles.append(axes.axvline(best + 1, color=GREY, linestyle="--", label="kept"))
-        shown = np.concatenate([shown, history.validation])
-    seen = shown[np.isfinite(shown)]
-    low, high = np.quantile(seen, 0.05), seen.max()
-    margin = 0.05 * (high - low) or 1.0
-    axes.set(
-        xlabel="epoch", ylabel="bound, nats a row", ylim=(low - margin, high + margin)
-    )
-    legend_below(figure, handles)
-    return figure
 
 
 @styled

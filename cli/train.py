@@ -10,7 +10,7 @@ from rich.console import Console
 
 import consilience as cs
 from consilience.cli import beta, build, data, defaults, runs
-from consilience.cli.pictures import save, training_curve
+from consilience.cli.pictures import save
 from consilience.cli.runs import Run
 
 
@@ -85,7 +85,7 @@ def _stopping(config: Mapping) -> cs.EarlyStopping | None:
 def _write(fitted: cs.Fitted, run: Run) -> None:
     fitted.save(run.folder / runs.MODEL)
     fitted.history.to_frame().to_csv(run.folder / runs.HISTORY)
-    save(training_curve(fitted.history), run.folder / runs.PICTURE)
+    save(cs.plot_training(fitted.history), run.folder / runs.PICTURE)
 
 
 def _result(fitted: cs.Fitted, seconds: float) -> str:

@@ -326,7 +326,13 @@ class Quick:
 
     def cells(self, budget):
         self.budgets.append(budget)
-        return [Cell({"row": "a"}, lambda seeds: [{"x": float(s)} for s in seeds])]
+        return [Cell(self.row(r, budget), self.work) for r in ("a", "b")]
+
+    def row(self, name, budget):
+        return {"row": name, "rows": budget.rows, "steps": budget.steps}
+
+    def work(self, seeds):
+        return [{"x": float(seed), "gap": 1 / (1 + seed)} for seed in seeds]
 
     def section(self, results):
         return page.markdown(("x",), [[page.spread(page.figures(results, "x"))]])
@@ -344,9 +350,25 @@ def test_the_command_keeps_results_and_writes_the_page(tmp_path, quick, capsys):
     assert quick.budgets == [Quick.BUDGETS["fast"]._replace(seeds=3)]
     text = (tmp_path / "new" / "paper.md").read_text()
     assert "## Table 0: quick" in text
-    assert "| 1.000 ± 1.000 |" in text
-    assert "3 trainings, seeds 0 to 2" in text
-    assert "quick 3/3: row=a, seed=2" in capsys.readouterr().out
+    assert "| 1.000 ± 0.894 |" in text
+    assert "6 trainings, seeds 0 to 2" in text
+    assert "quick 3/6: row=a, rows=2000, steps=2000, seed=2" in capsys.readouterr().out
+    assert "How many steps" not in text
+
+
+def test_single_rows_may_be_run_and_with_other_steps(tmp_path, quick):
+    run(options("quick", "--out", tmp_path, "--seeds", 2))
+    more = ("--resume", "--seeds", 1, "--steps", 7)
+    run(options("quick", "--out", tmp_path, "--only", "b", *more))
+    found = read(tmp_path / "quick.json").values()
+    assert [r["settings"]["row"] for r in found] == ["a", "a", "b", "b", "b"]
+    text = (tmp_path / "paper.md").read_text()
+    steps = Quick.BUDGETS["default"].steps
+    assert f"| gap by steps | 7 | {steps} |" in text
+    assert "| b, 5000, seed 0 | 1.0e+00 | 1.0e+00 |" in text
+    assert "| 0.500 ± 0.577 |" in text  # the four of the usual number of steps
+    with pytest.raises(ValueError, match=r"--only: expected words .* got c"):
+        run(options("quick", "--out", tmp_path, "--resume", "--only", "c"))
 
 
 def test_earlier_results_are_neither_lost_nor_mixed_in_silence(tmp_path, quick):
@@ -360,7 +382,7 @@ def test_earlier_results_are_neither_lost_nor_mixed_in_silence(tmp_path, quick):
     run(options("quick", "--out", tmp_path, "--resume", "--seeds", 2))
     assert (tmp_path / "quick.json").read_text() == before
     run(options("quick", "--out", tmp_path, "--overwrite", "--seeds", 1))
-    assert len(read(tmp_path / "quick.json")) == 1
+    assert len(read(tmp_path / "quick.json")) == 2
 
 
 def test_the_page_alone_needs_results(tmp_path, quick):
@@ -369,7 +391,7 @@ def test_the_page_alone_needs_results(tmp_path, quick):
     run(options("quick", "--out", tmp_path, "--seeds", 1))
     (tmp_path / "paper.md").unlink()
     run(options("page", "--out", tmp_path))
-    assert "| 0.000 |" in (tmp_path / "paper.md").read_text()
+    assert "| 0.000 ± 0.000 |" in (tmp_path / "paper.md").read_text()
 
 
 def test_out_must_be_a_folder(tmp_path, quick):

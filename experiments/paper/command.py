@@ -1,13 +1,14 @@
 """Reproduce a table of the paper, and set its figures beside ours."""
 
 import argparse
+from collections.abc import Sequence
 from pathlib import Path
 
 import jax
 
 from consilience.experiments.options import whole_number
 from consilience.experiments.paper import page, table1, table2
-from consilience.experiments.paper.study import Budget, run_study
+from consilience.experiments.paper.study import Budget, Cell, run_study
 
 TABLES = {"table1": table1, "table2": table2}
 PAGE = "paper.md"
@@ -22,6 +23,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     size.add_argument("--full", action="store_true", help="the paper's budget")
     parser.add_argument("--seeds", type=whole_number(1), help="replaces the budget's")
     parser.add_argument("--steps", type=whole_number(1), help="replaces the budget's")
+    parser.add_argument(
+        "--only",
+        nargs="+",
+        metavar="WORD",
+        help="rows whose settings have all of these",
+    )
     there = parser.add_mutually_exclusive_group()
     there.add_argument(
         "--resume", action="store_true", help="go on where a study stopped"
@@ -56,11 +63,24 @@ def _study(options: argparse.Namespace) -> None:
             f"--out: {path} has results of an earlier study; add --resume to go on with "
             "it, or --overwrite"
         )
+    cells = _chosen(table.cells(budget), options.only or ())
     options.out.mkdir(parents=True, exist_ok=True)
     together = options.side_by_side
     if together is None:
         together = jax.default_backend() != "cpu"
-    run_study(path, table.cells(budget), budget.seeds, together)
+    run_study(path, cells, budget.seeds, together)
+
+
+def _chosen(cells: list[Cell], words: Sequence[str]) -> list[Cell]:
+    """Those that have every word among their settings."""
+    found = [c for c in cells if set(words) <= {str(v) for v in c.settings.values()}]
+    if not found:
+        known = {str(v): None for cell in cells for v in cell.settings.values()}
+        raise ValueError(
+            f"--only: expected words that a row has, of {', '.join(known)}, got "
+            f"{' '.join(words)}"
+        )
+    return found
 
 
 def budget_of(options: argparse.Namespace) -> Budget:

@@ -1,5 +1,6 @@
 """The generated page: the paper's figures and ours, point by point."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import ModuleType
@@ -46,15 +47,54 @@ def written(folder: Path, tables: Mapping[str, ModuleType]) -> str:
     for name, table in tables.items():
         path = folder / f"{name}.json"
         if path.exists():
-            results = list(read(path).values())
-            of_run = f"\n{_about(results)}\n"
-            sections.append(f"## {table.TITLE}\n{of_run}\n{table.section(results)}")
+            every = list(read(path).values())
+            shown = of_most_steps(every)
+            parts = [f"## {table.TITLE}", about(every), table.section(shown)]
+            sections.append("\n\n".join(parts) + settling(every))
     if not sections:
         raise ValueError(f"--out: expected results in {folder}, found none")
     return "\n".join([HEAD, *sections])
 
 
-def _about(results: Sequence[Mapping]) -> str:
+def of_most_steps(results: Sequence[Mapping]) -> list[Mapping]:
+    """Those of the budget that most were run with: one number of steps and of rows."""
+    budgets = Counter(_budget(each) for each in results)
+    usual = max(budgets, key=lambda budget: (budgets[budget], budget))
+    return [each for each in results if _budget(each) == usual]
+
+
+def _budget(result: Mapping) -> tuple[int, int]:
+    return tuple(result["settings"].get(key, 0) for key in ("rows", "steps"))
+
+
+def settling(results: Sequence[Mapping], name: str = "gap") -> str:
+    """How a figure depends on the steps, of the rows that were run with several."""
+    lines, columns = [], sorted({_budget(each)[1] for each in results})
+    for row, runs in _rows(results).items():
+        found = {_budget(r)[1]: r["figures"].get(name) for r in runs}
+        if len(found) > 1:
+            values = [found.get(steps) for steps in columns]
+            lines.append((row, *("" if v is None else f"{v:.1e}" for v in values)))
+    if not lines:
+        return ""
+    header = (f"{name} by steps", *map(str, columns))
+    return f"\nHow many steps it takes:\n\n{markdown(header, lines)}"
+
+
+def _rows(results: Sequence[Mapping]) -> dict[str, list[Mapping]]:
+    """Results that differ in steps only, by the others of their settings in words."""
+    found: dict[str, list[Mapping]] = {}
+    for each in results:
+        rest = {k: v for k, v in each["settings"].items() if k != "steps"}
+        words = ", ".join(
+            f"{k} {v}" if k == "seed" else f"{v}" for k, v in rest.items()
+        )
+        found.setdefault(words, []).append(each)
+    return found
+
+
+def about(results: Sequence[Mapping]) -> str:
+    """How many, how long, on what."""
     hours = sum(each["seconds"] for each in results) / 3600
     devices = {
         f"{each['ran']['device']} ({each['ran']['cores']} cores)" for each in results

@@ -27,7 +27,6 @@ from consilience.experiments.paper.mst_networks import (
     AGGREGATIONS,
     BOUNDS,
     ENLARGED,
-    SIZES,
     Case,
     program,
 )
@@ -39,6 +38,7 @@ from consilience.experiments.paper.mst_pictures import (
     draw_completions,
     draw_rates,
 )
+from consilience.experiments.paper.mst_sizes import SIZES
 from consilience.experiments.paper.study import Cell, run_study
 from consilience.experiments.paper.training import train_seeds
 
@@ -71,7 +71,7 @@ class Budget(NamedTuple):
 BUDGETS = {
     "default": Budget(seeds=3, steps=3000, rows=4800),
     "fast": Budget(
-        seeds=1, steps=300, rows=300, few=True, size="few", test_rows=60, alone=300
+        seeds=1, steps=400, rows=300, few=True, size="few", test_rows=60, alone=300
     ),
     "full": Budget(
         seeds=5, steps=40_000, rows=50_000, size="paper", test_rows=5000, alone=60_000
@@ -182,7 +182,7 @@ def _pictured(case: Case) -> bool:
     return usual and case.aggregation in PICTURED
 
 
-@lru_cache(maxsize=3)
+@lru_cache(maxsize=8)
 def _rows(seed: int, budget: Budget, sources: Sources) -> tuple[Rows, dict]:
     """Rows and classifiers of a seed, which all cells share."""
     key = jax.random.fold_in(jax.random.key(0), seed)

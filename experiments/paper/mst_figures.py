@@ -93,10 +93,12 @@ def measured_figures(
 
 
 def _likelihoods(rng_key, programs, test, draws: int) -> dict[str, float]:
+    # images of many draws at once would not fit into memory
+    settings = {"num_samples": draws, "samples_at_once": 20, "chunk_size": 100}
     found = {}
     for i, given in enumerate(all_subsets(test.names)):
         key, subset = jax.random.fold_in(rng_key, i), test.subset_of(*given)
-        each = log_likelihood(key, *programs, test, subset, num_samples=draws)
+        each = log_likelihood(key, *programs, test, subset, **settings)
         value, words = np.asarray(each.value, float), in_words(given)
         found[f"llh {words}"] = float(value.mean())
         found[f"llh error {words}"] = float(value.std(ddof=1) / np.sqrt(len(value)))

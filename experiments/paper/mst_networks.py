@@ -1,6 +1,6 @@
 """Model, guide and bound of MNIST-SVHN-Text (Hirt et al. 2024, appendix L).
 
-Layers are the paper's; sizes that it does not state in a readable form are here.
+Layers are the paper's; `mst_sizes.py` has their widths.
 """
 
 import math
@@ -15,6 +15,7 @@ from numpyro.infer import SVI
 
 import consilience.guides as guides
 from consilience.experiments.paper.mst_data import TEXT
+from consilience.experiments.paper.mst_sizes import SIZES, Size
 from consilience.inference import STL, AnalyticKL, MaskedELBO, MixtureELBO
 from consilience.models import (
     ConvDecoder,
@@ -32,51 +33,7 @@ BOUNDS = {"masked": MaskedELBO, "mixture": MixtureELBO}
 AGGREGATIONS = ("PoE", "MoE", "SumPooling", "SelfAttention")
 ENLARGED = ("PoE+", "MoE+")
 # Pixels that are always black would have a density without end at scale zero.
-LAPLACE = LearnedLaplaceLikelihood(initial_scale=0.3, min_scale=0.1)
-
-
-class Size(NamedTuple):
-    """Of the networks.
-
-    Attributes:
-        latent: D of models without private latents.
-        private: (D, W) of those with them.
-        dense: hidden layers for handwriting.
-        conv: channels of the encoder of images.
-        deconv: channels of their decoder.
-        text: channels of the encoder of text.
-        detext: channels of its decoder.
-        width: of features, pooled spaces and hidden layers of aggregations.
-        rate: learning rate at the start; the cosine schedule ends at zero.
-        batch: rows a step.
-    """
-
-    latent: int
-    private: tuple[int, int]
-    dense: tuple[int, ...]
-    conv: tuple[int, ...]
-    deconv: tuple[int, ...]
-    text: tuple[int, ...]
-    detext: tuple[int, ...]
-    width: int
-    rate: float
-    batch: int
-
-
-SIZES = {
-    "few": Size(
-        *(6, (4, 2), (32,), (4, 4, 8, 8), (8, 4, 4), (16, 16, 16), (16, 16), 32),
-        *(5e-3, 50),
-    ),
-    "small": Size(
-        *(16, (10, 4), (128, 128), (8, 16, 32, 32), (16, 16, 8)),
-        *((32, 32, 32), (32, 32), 64, 2e-3, 50),
-    ),
-    "paper": Size(
-        *(20, (10, 10), (400, 400), (32, 64, 64, 128), (64, 64, 32)),
-        *((128, 128, 128), (128, 128), 256, 1e-3, 256),
-    ),
-}
+LAPLACE = LearnedLaplaceLikelihood(initial_scale=0.2, min_scale=0.1)
 
 
 class Case(NamedTuple):

@@ -1,0 +1,120 @@
+"""Measurements with their classes, in training and test parts, and an archive of them."""
+
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import Int, Shaped
+
+from consilience.datasets.names import few
+from consilience.datasets.read_npz import DAMAGE
+
+LABELS = ("y", "label", "labels")
+SHARE = 0.2
+
+
+class Labelled(NamedTuple):
+    """Measurements and their classes.
+
+    Attributes:
+        values: `[N, *event]`.
+        labels: `[N]`, whole numbers.
+    """
+
+    values: Shaped[np.ndarray, "rows ..."]
+    labels: Int[np.ndarray, " rows"]
+
+    def take(self, rows: np.ndarray) -> "Labelled":
+        """Some of them."""
+        return Labelled(self.values[rows], self.labels[rows])
+
+
+class Parts(NamedTuple):
+    """What to train on, and what to test on.
+
+    Attributes:
+        train: measurements and classes.
+        test: others.
+    """
+
+    train: Labelled
+    test: Labelled
+
+
+def read_labelled(path: Path, test_share: float = SHARE, seed: int = 0) -> Parts:
+    """Measurements and classes from an `.npz` file.
+
+    One array has three axes or more; another, `y`, `label` or `labels`, has whole numbers.
+    `is_test` says which rows are test rows; without it a share of each class is, drawn by
+    a fixed seed. What else is in the file is not read.
+
+    Args:
+        path: the file.
+        test_share: of each class, where the file does not say.
+        seed: of who is a test row then.
+
+    Raises:
+        ValueError: the file is damaged or has other arrays.
+    """
+    arrays = load_arrays(path)
+    given = _labelled(path.name, arrays)
+    is_test = arrays.get("is_test")
+    if is_test is None:
+        is_test = _drawn(given.labels, test_share, np.random.default_rng(seed))
+    if is_test.dtype != bool or is_test.shape != given.labels.shape:
+        raise ValueError(
+            f"{path.name}: is_test: expected {len(given.labels)} booleans, got "
+            f"{is_test.dtype} of shape {is_test.shape}"
+        )
+    return Parts(given.take(~is_test), given.take(is_test))
+
+
+def labelled(place: str, values: np.ndarray, labels: np.ndarray) -> Labelled:
+    """Checked: a class for each measurement.
+
+    Raises:
+        ValueError: there are other numbers of them, or classes that are no whole numbers.
+    """
+    if labels.shape != (len(values),) or labels.dtype.kind not in "iu":
+        raise ValueError(
+            f"{place}: expected {len(values)} whole numbers as classes, got "
+            f"{labels.dtype} of shape {labels.shape}"
+        )
+    return Labelled(values, labels.astype(int))
+
+
+def load_arrays(path: Path) -> dict[str, np.ndarray]:
+    """Every array of an `.npz` file; objects would need pickle and are refused.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        ValueError: it is damaged or no archive.
+    """
+    if not path.is_file():
+        raise FileNotFoundError(f"{path}: expected an .npz file, got none")
+    try:
+        with open(path, "rb") as raw, np.load(raw, allow_pickle=False) as file:
+            return {name: file[name] for name in file.files}
+    except (*DAMAGE, AttributeError, TypeError) as error:
+        raise ValueError(
+            f"{path.name}: expected a whole .npz file of arrays without objects ({error})"
+        ) from error
+
+
+def _labelled(place: str, arrays: dict[str, np.ndarray]) -> Labelled:
+    values = [name for name, x in arrays.items() if x.ndim >= 3]
+    labels = [name for name in LABELS if name in arrays]
+    if len(values) != 1 or len(labels) != 1:
+        raise ValueError(
+            f"{place}: expected one array of three axes or more, measurements, and one "
+            f"of {', '.join(LABELS)}, their classes, got {few(sorted(arrays)) or 'none'}"
+        )
+    return labelled(place, arrays[values[0]], arrays[labels[0]])
+
+
+def _drawn(labels: np.ndarray, share: float, generator) -> np.ndarray:
+    is_test = np.zeros(len(labels), bool)
+    for label in np.unique(labels):
+        places = generator.permutation(np.flatnonzero(labels == label))
+        is_test[places[: round(share * len(places))]] = True
+    return is_test

@@ -164,6 +164,11 @@ def test_other_kinds_and_foreign_files_are_refused(path, tmp_path):
         read_archive(tmp_path / "nothing.npz", "thing")
 
 
+def test_a_folder_that_does_not_exist_is_named(tmp_path):
+    with pytest.raises(FileNotFoundError, match=rf"that exists: '{tmp_path}/no'$"):
+        write_archive(tmp_path / "no" / "a.npz", "thing", {}, {})
+
+
 @pytest.mark.parametrize("call", ["fsync", "replace"])
 def test_a_write_that_fails_leaves_the_old_file_and_nothing_else(
     call, path, monkeypatch

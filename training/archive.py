@@ -4,6 +4,7 @@
 written depends on the contents alone: the same contents give the same bytes.
 """
 
+import errno
 import hashlib
 import io
 import json
@@ -26,7 +27,7 @@ class ArchiveError(ValueError):
 
 
 def write_archive(
-    path: str | Path,
+    path: str | os.PathLike,
     kind: str,
     header: Mapping,
     arrays: Mapping[str, Stored],
@@ -44,9 +45,13 @@ def write_archive(
 
     Raises:
         TypeError: an array of objects or records, by name.
+        FileNotFoundError: there is no such folder.
         OSError: the file cannot be written.
     """
     path = Path(path)
+    if not path.parent.is_dir():
+        text = "path: expected a folder that exists"
+        raise FileNotFoundError(errno.ENOENT, text, str(path.parent))
     contents = _packed(kind, header, arrays)
     partial = path.with_name(f".{path.name}.{secrets.token_hex(4)}{PARTIAL}")
     try:
@@ -61,7 +66,7 @@ def write_archive(
     _sync_folder(path.parent)
 
 
-def read_archive(path: str | Path, kind: str) -> tuple[dict, dict[str, Stored]]:
+def read_archive(path: str | os.PathLike, kind: str) -> tuple[dict, dict[str, Stored]]:
     """Header and arrays of a file, once every checksum has been found right.
 
     Raises:
@@ -122,7 +127,7 @@ def _unreadable(contents: bytes) -> str:
     return "expected an archive of consilience, got another file, or the rest of one"
 
 
-def _described(path: str | Path, kind: str, members: dict[str, bytes]) -> dict:
+def _described(path: str | os.PathLike, kind: str, members: dict[str, bytes]) -> dict:
     """The header's text, checked; its two members are taken out."""
     text, checksum = members.pop(HEADER, None), members.pop(CHECKSUM, None)
     if text is None or checksum is None:
@@ -142,7 +147,7 @@ def _described(path: str | Path, kind: str, members: dict[str, bytes]) -> dict:
     return described
 
 
-def _array(path: str | Path, name: str, members: dict, entry: dict) -> Stored:
+def _array(path: str | os.PathLike, name: str, members: dict, entry: dict) -> Stored:
     stored = members.pop(f"{name}.npy", None)
     if stored is None:
         raise ArchiveError(f"{path}: damaged: the array {name!r} is not there")

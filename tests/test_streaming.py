@@ -21,8 +21,6 @@ from consilience.datasets.stores import stream
 from consilience.datasets.streaming import StreamedData
 from consilience.training.order import Order
 from consilience.training.sources import InMemory
-from consilience.training.start import initial_state
-from consilience.training.steps import Settings, run_segment
 from consilience.training.streaming import Streamed
 
 ROWS, KEY = 41, jax.random.key(3)
@@ -534,22 +532,26 @@ def test_files_are_read_not_mapped(sources):
 
 
 @pytest.mark.slow
-def test_training_is_that_in_memory_to_the_last_bit(streamed, sources):
-    likelihood = cs.NormalLikelihood()
-    model = cs.multimodal_model(cs.standard_normal(2), likelihood, cs.LinearDecoder)
-    encoders = partial(cs.MLPEncoder, hidden=())
-    guide = cs.amortized_guide(2, encoders, cs.ProductOfExperts, num_features=5)
+def test_training_is_that_in_memory_and_resumes_in_an_epoch(streamed, tmp_path):
+    """To the last bit, in steps of two, stopped behind the eighth of twelve."""
+    prior, likelihood = cs.standard_normal(2), cs.NormalLikelihood()
+    model = cs.multimodal_model(prior, likelihood, cs.LinearDecoder)
+    encoder = partial(cs.MLPEncoder, hidden=())
+    guide = cs.amortized_guide(2, encoder, cs.ProductOfExperts, num_features=5)
     svi = SVI(model, guide, Adam(1e-2), cs.MaskedELBO())
-    began = initial_state(KEY, svi, streamed.batch(np.arange(8)), None)
 
-    def trained(source, pieces):
-        state, steps, done = began, source.order.num_steps, 0
-        for epoch in (0, 1):
-            for start in range(0, steps, pieces):
-                chunk = source.chunk(epoch, start, min(start + pieces, steps))
-                given = (source.resident, state, chunk, done)
-                state, _ = run_segment(svi, source.take, Settings(), *given)
-                done += min(pieces, steps - start)
-        return svi.get_params(state)
+    def fit(data, folder, **resume):
+        kept = cs.Checkpoints(tmp_path / folder, every_steps=2, keep=99, **resume)
+        settings = {"num_epochs": 2, "batch_size": 8, "progress": False}
+        fitted = cs.fit(KEY, svi, data, checkpoints=kept, **settings)
+        return fitted.params, fitted.history.bound
 
-    assert_same(trained(sources[0], 3), trained(sources[1], 3))
+    whole = fit(streamed, "whole")
+    assert_same(whole, fit(streamed.take(slice(None)), "memory"))
+    steps = sorted((tmp_path / "whole").glob("step-*.npz"))
+    assert len(steps) == 6
+    (tmp_path / "again").mkdir()
+    for path in steps[:4]:
+        path.rename(tmp_path / "again" / path.name)
+    assert_same(whole, fit(streamed, "again", resume=True))
+    assert_quiet()

@@ -51,23 +51,23 @@ def prior_of(rows: int, latent_dim: int) -> Law:
 
 def expected_log(
     model: LinearGaussian, data: MultimodalData, name: str, law: Mixture
-) -> float:
-    """E_q log N(x_s; W_s z + b_s, σ²) a row: −½ Σ (r² + W Σ Wᵀ)/σ² − log σ√2π."""
+) -> Float[np.ndarray, " rows"]:
+    """E_q log N(x_s; W_s z + b_s, σ²) of each row: −½ Σ (r² + W Σ Wᵀ)/σ² − log σ√2π."""
     W, b = (np.asarray(a[name], float) for a in (model.loadings, model.biases))
     scale = float(model.scale)
-    total = 0.0
+    total = np.zeros(data.size)
     for mean, covariance in law:
         residual = np.asarray(data.values[name], float) - mean @ W.T - b
         spread = np.einsum("pd,nde,pe->np", W, covariance, W)
         density = -0.5 * (residual**2 + spread) / scale**2
-        total += (density - np.log(scale * np.sqrt(2 * np.pi))).sum(-1).mean()
-    return float(total / len(law))
+        total += (density - np.log(scale * np.sqrt(2 * np.pi))).sum(-1)
+    return total / len(law)
 
 
-def kl(law: Mixture, other: Mixture) -> float:
-    """KL(law ‖ other) a row; exact between Gaussians, else from draws."""
+def kl(law: Mixture, other: Mixture) -> Float[np.ndarray, " rows"]:
+    """KL(law ‖ other) of each row; exact between Gaussians, else from draws."""
     if len(law) == len(other) == 1:
-        return float(_kl(law[0], other[0]).mean())
+        return _kl(law[0], other[0])
     return _estimated_kl(law, other)
 
 
@@ -83,15 +83,15 @@ def _kl(law: Law, other: Law) -> Float[np.ndarray, " rows"]:
     return 0.5 * (trace + square - law.mean.shape[-1] + log_dets[1] - log_dets[0])
 
 
-def _estimated_kl(law: Mixture, other: Mixture) -> float:
-    generator, total = np.random.default_rng(0), 0.0
+def _estimated_kl(law: Mixture, other: Mixture) -> Float[np.ndarray, " rows"]:
+    generator, total = np.random.default_rng(0), np.zeros(len(law[0].mean))
     for mean, covariance in law:
         tril = np.linalg.cholesky(covariance)
         for _ in range(DRAWS):
             noise = generator.normal(size=mean.shape)
             z = mean + np.einsum("nde,ne->nd", tril, noise)
-            total += (_log_prob(law, z) - _log_prob(other, z)).mean()
-    return float(total / (DRAWS * len(law)))
+            total += _log_prob(law, z) - _log_prob(other, z)
+    return total / (DRAWS * len(law))
 
 
 def _log_prob(law: Mixture, z) -> Float[np.ndarray, " rows"]:

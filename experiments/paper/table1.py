@@ -4,13 +4,14 @@ x_1 = z_0 + z_1 + u_1, x_2 = z_0 + 10 z_2 + u_2, σ = 1 given (Hirt et al. 2024,
 5.1). Every column is exact: the decoders are linear, the posteriors Gaussian.
 """
 
+from collections.abc import Callable
 from functools import lru_cache, partial
-from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
+from jaxtyping import Float
 from numpyro.infer import SVI
 
 import consilience.guides as guides
@@ -69,24 +70,6 @@ FEW = (
 )
 
 
-class Columns(NamedTuple):
-    """The columns of Table 1, in nats a row but for the gap.
-
-    Attributes:
-        gap: (log p_MLE − log p)/|log p_MLE| of the training rows.
-        full_reconstruction: E_{q(z|x)} log p(x | z).
-        full_rate: KL(q(z|x) ‖ p(z)).
-        cross_reconstruction: E_{q(z|x_s)} log p(x_t | z), the mean over s ≠ t.
-        cross_rate: KL(q(z|x) ‖ q(z|x_s)), the mean over s.
-    """
-
-    gap: float
-    full_reconstruction: float
-    full_rate: float
-    cross_reconstruction: float
-    cross_rate: float
-
-
 def cells(budget: Budget) -> list[Cell]:
     """Every aggregation under every bound and law of subsets."""
     rows = [(a, b, law) for law in LAWS for b in BOUNDS for a in AGGREGATIONS]
@@ -111,9 +94,9 @@ def measure(
     found = []
     for params, own, of_own in zip(trained, data, scaled, strict=True):
         q = partial(learned, svi.guide, params, of_own)
-        figures = columns(_decoders(params, of_own), own, q)._asdict()
-        optimum = best(own, bound, law)._asdict()
-        found.append(figures | {f"best_{k}": value for k, value in optimum.items()})
+        model = _decoders(params, of_own)
+        columns = {c: float(x.mean()) for c, x in by_row(model, own, q).items()}
+        found.append({"gap": gap(model, own)} | columns | best(own, bound, law))
     return found
 
 
@@ -148,28 +131,45 @@ def _decoders(params: dict, scaled: MultimodalData) -> LinearGaussian:
     )
 
 
-def best(data: MultimodalData, bound: str, law: str) -> Columns:
-    """Of the bound's exact joint optimum, for these rows and posteriors of any form."""
+def best(data: MultimodalData, bound: str, law: str) -> dict[str, float]:
+    """Columns of the bound's exact joint optimum, for these rows and any posteriors.
+
+    As `best_...`; `error_...` is the standard error of such a mean over rows.
+    """
     if bound == "mixture":
-        found = mixture_optimum(data, LATENTS, 1.0, LAWS[law])
-        return columns(found.model, data, partial(found.posterior, data))
-    model = maximum_likelihood(data, LATENTS, 1.0)
-    return columns(model, data, partial(exact, model, data))
-
-
-def columns(model: LinearGaussian, data: MultimodalData, q) -> Columns:
-    """All columns of a model and its posteriors `q(*names)`."""
-    names = data.names
-    full: Mixture = q(*names)
-    one = {name: q(name) for name in names}
-    pairs = [(s, t) for s in names for t in names if s != t]
-    return Columns(
-        gap(model, data),
-        sum(expected_log(model, data, name, full) for name in names),
-        kl(full, [prior_of(data.size, LATENTS)]),
-        float(np.mean([expected_log(model, data, t, one[s]) for s, t in pairs])),
-        float(np.mean([kl(full, one[s]) for s in names])),
+        optimum = mixture_optimum(data, LATENTS, 1.0, LAWS[law])
+        model, q = optimum.model, partial(optimum.posterior, data)
+    else:
+        model = maximum_likelihood(data, LATENTS, 1.0)
+        q = partial(exact, model, data)
+    rows = by_row(model, data, q)
+    errors = {c: x.std(ddof=1) / len(x) ** 0.5 for c, x in rows.items()}
+    return (
+        {"best_gap": gap(model, data)}
+        | {f"best_{c}": float(x.mean()) for c, x in rows.items()}
+        | {f"error_{c}": float(x) for c, x in errors.items()}
     )
+
+
+def by_row(
+    model: LinearGaussian, data: MultimodalData, q: Callable[..., Mixture]
+) -> dict[str, Float[np.ndarray, " rows"]]:
+    """Columns of Table 1 but the gap, of posteriors `q(*names)`; nats.
+
+    Full: E_{q(z|x)} log p(x | z) and KL(q(z|x) ‖ p(z)). Cross: E_{q(z|x_s)} log p(x_t | z)
+    and KL(q(z|x) ‖ q(z|x_s)), means over s ≠ t.
+    """
+    names = data.names
+    full, one = q(*names), {name: q(name) for name in names}
+    pairs = [(s, t) for s in names for t in names if s != t]
+    each = [expected_log(model, data, name, full) for name in names]
+    crossed = [expected_log(model, data, t, one[s]) for s, t in pairs]
+    return {
+        "full_reconstruction": np.sum(each, 0),
+        "full_rate": kl(full, [prior_of(data.size, LATENTS)]),
+        "cross_reconstruction": np.mean(crossed, 0),
+        "cross_rate": np.mean([kl(full, one[s]) for s in names], 0),
+    }
 
 
 __all__ = ["BUDGETS", "TITLE", "cells", "section"]

@@ -59,6 +59,16 @@ def forget_programs():
         gc.collect()
 
 
+LONGEST = (Path(__file__).parent / "longest.txt").read_text().splitlines()
+
+
+def pytest_collection_modifyitems(items):
+    """Mark the tests of longest.txt, and what their names begin, as long."""
+    for item in items:
+        if item.nodeid.removeprefix("tests/").startswith(tuple(LONGEST)):
+            item.add_marker(pytest.mark.long)
+
+
 def pytest_runtest_teardown(item):
     forget_programs()
 

@@ -329,5 +329,6 @@ def test_only_multimodal_data_is_taken(wrong, rng_key):
         inspect(model, guide, {}, wrong)
     with pytest.raises(TypeError, match=match):
         elbo.loss(rng_key, {}, model, guide, wrong)
+    match = f"data: expected MultimodalData, or StreamedData .*, got {name}; read"
     with pytest.raises(TypeError, match=match):
         cs.fit(rng_key, svi, wrong, num_epochs=1)

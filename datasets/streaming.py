@@ -3,7 +3,6 @@
 import dataclasses
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from functools import cached_property
 from pathlib import Path
 
 import jax
@@ -14,12 +13,10 @@ from jaxtyping import Array, Bool, Int
 from consilience.datasets import validation
 from consilience.datasets.checks import check_standardize
 from consilience.datasets.data import MultimodalData
-from consilience.datasets.file_rows import Records, records
 from consilience.datasets.moments import check_scalable, fit_scaling
 from consilience.datasets.npy_folder import write_folder
 from consilience.datasets.standardization import Standardization
 from consilience.datasets.stored_data import Stored, describe, examine
-from consilience.datasets.stored_rows import pick
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -102,16 +99,20 @@ class StreamedData:
                 f"rows: expected numbers from 0 to {self.size - 1}, got {rows.min()} to "
                 f"{rows.max()}"
             )
-        present, values, entries = self.present[rows], {}, {}
-        raw = self._raw(rows)
+        raw, present, values, entries = (
+            self.stored.pick(rows),
+            self.present[rows],
+            {},
+            {},
+        )
         for i, name in enumerate(self.names):
-            given = (name, raw[name], rows, present[:, i])
-            values[name], observed = self._filled(*given)
+            given = raw["values", name], raw.get(("entries", name)), present[:, i]
+            values[name], observed = self._filled(name, *given)
             if name in self.schema.entries:
                 entries[name] = observed
         covariates = {
-            name: pick(stored, rows).astype(self.schema.covariates[name].dtype)
-            for name, stored in self.stored.covariates.items()
+            name: raw["covariates", name].astype(array.dtype)
+            for name, array in self.schema.covariates.items()
         }
         return {
             "values": values,
@@ -120,24 +121,10 @@ class StreamedData:
             "covariates": covariates,
         }
 
-    @cached_property
-    def _records(self) -> list[Records]:
-        return records(self.stored.values)
-
-    def _raw(self, rows: np.ndarray) -> dict[str, np.ndarray]:
-        """Values as they are stored; what lies side by side is read together."""
-        raw: dict[str, np.ndarray] = {}
-        for several in self._records:
-            raw |= several.pick(rows)
-        alone = {n: x for n, x in self.stored.values.items() if n not in raw}
-        return raw | {name: pick(stored, rows) for name, stored in alone.items()}
-
     def _filled(
-        self, name: str, raw: np.ndarray, rows: np.ndarray, present: np.ndarray
+        self, name: str, raw: np.ndarray, given: np.ndarray | None, present: np.ndarray
     ) -> tuple[np.ndarray, np.ndarray]:
         """Values with zeros where they are missing, and where they are not."""
-        given = self.stored.entries.get(name)
-        given = None if given is None else pick(given, rows)
         array, dtype = np.ma.getdata(raw), self.schema.values[name].dtype
         observed = validation._observed(name, raw, given, array)
         observed &= present.reshape((-1,) + (1,) * (array.ndim - 1))
@@ -185,7 +172,9 @@ class StreamedData:
         return dataclasses.replace(self, schema=assemble(schema, raw))
 
     def save(self, folder: str | os.PathLike) -> None:
-        """Copy everything into `.npy` files, which stream fastest; unscaled.
+        """Copy everything, unscaled, into the files that stream fastest.
+
+        `rows.npy` has the rows side by side, with a field for each array.
 
         Raises:
             ValueError: the folder is there and not empty.

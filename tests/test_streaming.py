@@ -179,6 +179,18 @@ def test_masked_arrays_and_wide_types_are_read_as_the_container_reads_them():
 from_arrays = cs.MultimodalData.from_arrays
 
 
+def test_masks_of_numpy_are_saved_as_what_they_mean(tmp_path):
+    mask = np.eye(9, 3, -2, dtype=bool)
+    floats = StreamedData.from_arrays({"a": np.ma.array(np.ones((9, 3)), mask=mask)})
+    floats.save(tmp_path / "floats")
+    assert_same(stream(tmp_path / "floats").take([3, 2]), floats.take([3, 2]))
+    whole = StreamedData.from_arrays(
+        {"a": np.ma.array(np.ones((9, 3), int), mask=mask)}
+    )
+    with pytest.raises(ValueError, match="a: expected `entries` for missing whole"):
+        whole.save(tmp_path / "whole")
+
+
 def test_scaling_is_that_of_the_container_to_rounding(tmp_path):
     given = arrays()
     given["values"]["genes"] += 100.0
@@ -257,9 +269,11 @@ def test_a_zarr_group_has_the_same_names(tmp_path):
 def test_what_was_saved_is_streamed(tmp_path):
     data = StreamedData.from_arrays(**arrays())
     data.standardize().save(tmp_path / "saved")
-    again = stream(tmp_path / "saved", modalities=data.names)
-    assert_same(again.take(slice(None)), data.take(slice(None)))
-    assert {type(rows) for rows in again.stored.values.values()} == {FileRows}
+    again, rows = stream(tmp_path / "saved"), np.array([8, 3, 40])
+    for index in (slice(None), rows):
+        assert_same(again.take(index), data.take(index))
+    (together,) = records(again.stored.arrays)
+    assert set(together.arrays) == set(data.stored.arrays)
     with pytest.raises(ValueError, match="folder: expected a new or empty one"):
         data.save(tmp_path / "saved")
 

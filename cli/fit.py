@@ -65,5 +65,8 @@ def run(options: argparse.Namespace) -> None:
     except (TypeError, ValueError):
         runs.forget(begun)
         raise
+    except Exception:
+        runs.restore(begun)
+        raise
     for name in runs.FILES:
         console.print(f"wrote {options.out / name}", highlight=False, soft_wrap=True)

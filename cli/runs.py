@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import consilience as cs
 from consilience.cli import config as configuration
-from consilience.cli import data
+from consilience.cli import data, earlier
 from consilience.cli.keys import KEYS
 
 CONFIG, DATA, MODEL = "config.yaml", "data.json", "model.npz"
@@ -48,10 +48,9 @@ def check_new(folder: Path, overwrite: bool) -> None:
 
 
 def begin(run: Run) -> None:
-    """Make the folder anew: what an earlier run left goes, the configuration comes."""
+    """Make the folder anew: an earlier run moves aside, the configuration comes."""
     run.folder.mkdir(parents=True, exist_ok=True)
-    for path in _files(run.folder):
-        path.unlink()
+    earlier.keep(run.folder, _files(run.folder))
     configuration.write(run.config, run.folder / CONFIG)
     described = {
         "data": str(run.path.resolve()),
@@ -60,16 +59,35 @@ def begin(run: Run) -> None:
     (run.folder / DATA).write_text(json.dumps(described, indent=2) + "\n", "utf-8")
 
 
+def restore(run: Run) -> bool:
+    """Put the earlier run back, if there is one and no epoch of this one is over."""
+    if not earlier.kept(run.folder):
+        return False
+    earlier.restore(run.folder, _files(run.folder))
+    return True
+
+
 def forget(run: Run) -> None:
-    """Remove what `begin` wrote, if nothing has been trained."""
+    """Remove what `begin` wrote, if nothing has been trained; an earlier run is back."""
     folder = run.folder / CHECKPOINTS
-    if any(folder.glob("*.npz")):
+    if restore(run) or any(folder.glob("*.npz")):
         return
     for path in _files(run.folder):
         path.unlink()
     for empty in (folder, run.folder):
         if empty.is_dir() and not any(empty.iterdir()):
             empty.rmdir()
+
+
+def stopped(run: Run) -> str:
+    """What is left of a training that was stopped, in words."""
+    trained = any((run.folder / CHECKPOINTS).glob("step-*.npz"))
+    if not trained and restore(run):
+        return (
+            f"stopped before the first epoch; the earlier run is back in {run.folder}"
+        )
+    earlier.drop(run.folder)
+    return f"stopped; `consilience resume {run.folder}` goes on from here"
 
 
 def read(folder: Path) -> Run:

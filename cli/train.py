@@ -9,7 +9,7 @@ import numpy as np
 from rich.console import Console
 
 import consilience as cs
-from consilience.cli import beta, build, data, defaults, runs
+from consilience.cli import beta, build, data, defaults, earlier, runs
 from consilience.cli.pictures import save
 from consilience.cli.runs import Run
 
@@ -49,8 +49,7 @@ def train(run: Run, rows: cs.MultimodalData, *, resume: bool, quiet: bool) -> No
     try:
         fitted = _fit(run, rows, held, resume, quiet)
     except (KeyboardInterrupt, SystemExit):
-        said = f"stopped; `consilience resume {run.folder}` goes on from here"
-        print(said, file=sys.stderr)
+        print(runs.stopped(run), file=sys.stderr)
         raise
     _write(fitted, run)
     console.print(_result(fitted, time.perf_counter() - started), soft_wrap=True)
@@ -69,7 +68,10 @@ def _fit(run: Run, rows, held, resume: bool, quiet: bool) -> cs.Fitted:
         beta=beta.by_step(config["beta"], per_epoch),
         early_stopping=_stopping(config),
         checkpoints=cs.Checkpoints(run.folder / runs.CHECKPOINTS, resume=resume),
-        loggers=(cs.JSONLines(run.folder / runs.LOG),),
+        loggers=(
+            cs.JSONLines(run.folder / runs.LOG),
+            earlier.UntilFirstEpoch(run.folder),
+        ),
         nonfinite=config["nonfinite"],
         progress=not quiet,
     )

@@ -3,6 +3,7 @@
 import contextlib
 import io
 import json
+import shutil
 from pathlib import Path
 from typing import NamedTuple
 
@@ -13,6 +14,7 @@ import pytest
 from jax.experimental.compilation_cache import compilation_cache
 
 import consilience as cs
+from consilience.cli import earlier, runs
 from consilience.cli.main import COMMANDS, main
 
 EPOCHS = 60
@@ -135,6 +137,50 @@ def test_a_refused_fit_leaves_nothing_behind(made, capsys):
     said = refusal(capsys, "fit", folder / "data", *arguments)
     assert "modality 'genes'" in said
     assert not (folder / "none").exists()
+
+
+def test_a_refused_fit_leaves_the_earlier_run(made, capsys, tmp_path):
+    shutil.copytree(made.folder / "run", tmp_path / "run")
+    (tmp_path / "run" / "notes.txt").write_text("mine")
+    before = contents(tmp_path)
+    arguments = ("--likelihoods", "genes=bernoulli", "--out", tmp_path / "run", *TINY)
+    said = refusal(capsys, "fit", made.folder / "data", *arguments, "--overwrite")
+    assert "modality 'genes'" in said
+    assert contents(tmp_path) == before
+
+
+def contents(folder: Path) -> dict[Path, bytes]:
+    return {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+@pytest.mark.parametrize("killed", [False, True])
+def test_an_earlier_run_goes_when_the_first_epoch_is_over(made, tmp_path, killed):
+    """A fit that was killed before has left it aside, and nothing of worth."""
+    folder = copied(made.folder / "run", tmp_path / "run")
+    (folder / "model.npz").write_text("first")
+    for seed in range(1 + killed):
+        again = runs.read(folder)
+        runs.begin(again._replace(config=again.config | {"seed": seed}))
+    assert sorted(path.name for path in folder.iterdir()) == [
+        "config.yaml",
+        "data.json",
+    ]
+    logger = earlier.UntilFirstEpoch(folder)
+    logger.open(None)
+    (aside,) = (path for path in tmp_path.iterdir() if path != folder)
+    assert (aside / "model.npz").read_text() == "first"
+    logger.log(1, {})
+    assert [*tmp_path.iterdir()] == [folder]
+    assert "resume" in runs.stopped(again)
+
+
+def test_a_fit_stopped_before_the_first_epoch_leaves_the_earlier_run(made, tmp_path):
+    folder = copied(made.folder / "run", tmp_path / "run")
+    (folder / "model.npz").write_text("first")
+    before = contents(tmp_path)
+    runs.begin(runs.read(folder))
+    assert "earlier run is back" in runs.stopped(runs.read(folder))
+    assert contents(tmp_path) == before
 
 
 @pytest.mark.parametrize("ending", ["csv", "parquet"])

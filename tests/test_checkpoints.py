@@ -118,11 +118,9 @@ def test_nothing_but_damaged_ones_is_refused(tmp_path):
         ours.latest(LIKE)
 
 
-@pytest.mark.parametrize("name", ["step-000000010.npz", "last-good.npz"])
-def test_a_used_folder_is_refused_without_resume(name, tmp_path):
-    ours = saved(tmp_path, 10)
-    ours.save_as("last-good", {}, tree(1))
-    next(p for p in tmp_path.iterdir() if p.name != name).unlink()
+def test_a_used_folder_is_refused_without_resume(tmp_path):
+    saved(tmp_path, 10)
+    name = "step-000000010.npz"
     before = (tmp_path / name).read_bytes()
     with pytest.raises(ValueError, match=rf"holds {name} already; .*resume=True"):
         store(tmp_path)
@@ -151,14 +149,12 @@ def test_another_state_is_refused_by_name(tmp_path):
         store(tmp_path, resume=True).latest(like)
 
 
-def test_states_under_a_name_stay(tmp_path):
-    ours = saved(tmp_path, 10, keep=1)
-    path = ours.save_as("last-good", {"why": "nan"}, tree(12))
-    ours.save(20, {}, tree(20))
-    ours.save(30, {}, tree(30))
-    assert sorted(os.listdir(tmp_path)) == ["last-good.npz", "step-000000030.npz"]
-    assert archive.read_archive(path, "checkpoint")[0]["header"] == {"why": "nan"}
-    assert store(tmp_path, resume=True).latest(LIKE)[0] == {}
+def test_a_checkpoint_is_due_before_steps_would_be_too_many(tmp_path):
+    ours = saved(tmp_path, 10, every_seconds=None, every_steps=4)
+    assert not ours.due(12, ahead=2)  # 14 is still in time
+    assert ours.due(12, ahead=3)
+    assert ours.due(14)
+    assert not ours.due(13)
 
 
 def test_a_full_disk_loses_nothing_and_says_so(tmp_path, no_space):

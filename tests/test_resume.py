@@ -118,15 +118,35 @@ def test_more_epochs_go_on_from_the_end(svi, data, whole, tmp_path):
 def test_another_run_is_refused_by_name(svi, data, whole, tmp_path):
     copied(whole[1], tmp_path, STEPS)
     kept = cs.Checkpoints(tmp_path, every_steps=2, resume=True)
-    resume = partial(cs.fit, checkpoints=kept, **SETTINGS)
+    resume = partial(cs.fit, **SETTINGS | {"checkpoints": kept})
     with pytest.raises(ValueError, match="rng_key: the run had"):
         resume(jax.random.key(6), svi, data)
     with pytest.raises(ValueError, match="data: the run had"):
         resume(KEY, svi, data.take(range(17)[::-1]))
-    with pytest.raises(ValueError, match=r"another model.*encoder\.a"):
+    with pytest.raises(ValueError, match="guide: the run had"):
         resume(KEY, make_svi(5), data)
+    more = {"validation": data.take(range(5)), "beta": cs.warm_up(8)}
+    with pytest.raises(ValueError, match="validation: the run had"):
+        resume(KEY, svi, data, **more | {"validation": data.take(range(6))})
+    with pytest.raises(ValueError, match="beta: the run had"):
+        resume(KEY, svi, data, **more | {"beta": cs.warm_up(9)})
+    with pytest.raises(ValueError, match="num_epochs: expected at least the 3"):
+        resume(KEY, svi, data, **more, num_epochs=2)
 
 
 def test_a_used_folder_is_refused_without_resume(svi, data, whole):
     with pytest.raises(ValueError, match=r"holds .*resume=True"):
         run(svi, data, whole[1])
+
+
+def test_what_stopped_a_run_is_judged_anew(svi, data, tmp_path):
+    """A callback of the first part, and early stopping without patience of the second."""
+    kept = partial(cs.Checkpoints, tmp_path, every_steps=2)
+    settings = {"validation": data.take(range(5)), **SETTINGS}
+    stop = lambda epoch, fitted: epoch.epoch == 0  # noqa: E731
+    first = cs.fit(KEY, svi, data, checkpoints=kept(), callbacks=[stop], **settings)
+    assert len(first.history.bound) == 1
+    more = cs.fit(KEY, svi, data, checkpoints=kept(resume=True), **settings)
+    assert len(more.history.bound) == 3
+    steps = {int(p.stem.removeprefix("step-")) for p in tmp_path.glob("step-*.npz")}
+    assert max(steps) == STEPS

@@ -112,10 +112,13 @@ class CheckpointStore:
                 f"{error}"
             ) from error
 
-    def due(self, step: int) -> bool:
-        """Whether enough steps or seconds have passed since the last one."""
+    def due(self, step: int, ahead: int = 0) -> bool:
+        """Whether enough seconds have passed since the last one, or would steps be too many.
+
+        `ahead` is how many steps more there are to be before this is asked again.
+        """
         passed = {
-            "every_steps": step - self._step,
+            "every_steps": step - self._step + max(ahead - 1, 0),
             "every_seconds": time.monotonic() - self._time,
         }
         limits = {name: getattr(self.settings, name) for name in passed}
@@ -135,16 +138,6 @@ class CheckpointStore:
             older = [known for known in self.steps() if known <= step]
             for known in older[: -self.settings.keep]:
                 self._path(known).unlink(missing_ok=True)
-
-    def save_as(self, name: str, header: Mapping, tree: PyTree) -> Path:
-        """Write a state under a name of its own, which is never deleted.
-
-        Raises:
-            OSError: it could not be written.
-        """
-        path = self.folder / f"{name}.npz"
-        self._write(path, header, tree)
-        return path
 
     def steps(self) -> list[int]:
         """Steps of the checkpoints in the folder, in order."""

@@ -1,19 +1,16 @@
 """What `fit` refuses before anything compiles."""
 
 from consilience.training.checkpoints import Checkpoints
-from consilience.training.schedules import check_beta
 from consilience.training.stopping import EarlyStopping
 
 
-def check_settings(beta, early_stopping, checkpoints, validation, nonfinite) -> None:
+def check_settings(early_stopping, checkpoints, validation, nonfinite) -> None:
     """Refuse settings of the wrong type, and those that need another.
 
     Raises:
         TypeError: a setting is of the wrong type.
         ValueError: an unknown `nonfinite`; early stopping without validation rows.
     """
-    if beta is not None:
-        check_beta(beta)
     for name, value, kind in (
         ("early_stopping", early_stopping, EarlyStopping),
         ("checkpoints", checkpoints, Checkpoints),

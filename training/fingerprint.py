@@ -1,35 +1,56 @@
-"""What makes a run the run it is: settings and data that a resumed one must share."""
+"""What makes a run the run it is: programs, settings and data a resumed one must share."""
 
 import hashlib
+import json
+from collections.abc import Callable
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Key
 from numpyro.infer import SVI
 
+from consilience.nn.recipes import Writer
 from consilience.training.order import Order
 from consilience.training.provenance import of_bound
 from consilience.training.rows import Rows, identity
+from consilience.training.saving import public_names
 
 
 def fingerprint(
-    rng_key: Key[Array, ""],
-    svi: SVI,
-    order: Order,
-    data: Rows,
-    nonfinite: str,
-    segment: int,
+    rng_key: Key[Array, ""], svi: SVI, order: Order, data: Rows, validation
 ) -> dict[str, str | int | float]:
-    """By name; networks and optimiser are compared by the shapes of their parameters."""
+    """By name. Of a user's own functions the names count, not what they do.
+
+    The optimiser is not in it: a run may go on with another learning rate.
+    """
+    programs = {"model": svi.model, "guide": svi.guide, "bound_settings": svi.loss}
     return of_bound(svi.loss) | {
+        **{name: _recipe(program) for name, program in programs.items()},
         "rng_key": str(jax.random.key_data(rng_key).tolist()),
         "rows": order.num_rows,
         "batch_size": order.batch_size,
         "modalities": ", ".join(data.names),
         "data": digest(identity(data)),
-        "nonfinite": nonfinite,
-        "steps_a_segment": segment,
+        "validation": digest(validation),
     }
+
+
+def course(beta: Callable | None) -> str:
+    """β at some steps, to tell one schedule from another."""
+    if beta is None:
+        return "the bound's own"
+    steps = jnp.array([0, 1, 2, 5, *(10**k for k in range(1, 7))])
+    return str(np.asarray(jax.vmap(beta)(steps)).tolist())
+
+
+def _recipe(program: object) -> str:
+    """How a program was made: in words if they are few, else their digest."""
+    writer = Writer(public_names())
+    text = json.dumps(writer.describe(program), sort_keys=True)
+    if len(text) > 300 or writer.arrays:
+        return digest((np.frombuffer(text.encode(), np.uint8), writer.arrays))
+    return text
 
 
 def digest(tree: object) -> str:

@@ -18,7 +18,7 @@ from consilience.nn.sizes import check_positive
 from consilience.training.checkpoints import Checkpoints, CheckpointStore
 from consilience.training.checks import check_settings
 from consilience.training.devices import batch_mesh, place
-from consilience.training.fingerprint import fingerprint
+from consilience.training.fingerprint import course, fingerprint
 from consilience.training.fitted import Fitted
 from consilience.training.loggers import JSONLines, Logger
 from consilience.training.loop import Loop
@@ -32,6 +32,7 @@ from consilience.training.rows import (
     source_of,
 )
 from consilience.training.run import Run
+from consilience.training.schedules import check_beta
 from consilience.training.sources import MOST_STEPS as MOST
 from consilience.training.start import initial_state
 from consilience.training.steps import Schedule, Settings
@@ -79,8 +80,9 @@ def fit(
             it does not name start as the programs have it.
         beta: β by step, traced, in place of the bound's own: `warm_up`, `cyclical`.
         early_stopping: when to stop before `num_epochs`.
-        checkpoints: where to keep the run, and whether to go on with the one there.
-            Ctrl-C and SIGTERM then stop the run behind a checkpoint.
+        checkpoints: where to keep the run, and whether to go on with the one there; only
+            `num_epochs`, the optimiser, early stopping, loggers and callbacks may differ
+            then. Ctrl-C and SIGTERM stop the run behind a checkpoint.
         loggers: take each epoch's numbers; with checkpoints, `log.jsonl` beside them by
             default.
         callbacks: `callback(epoch, fitted)` after each epoch; True stops the training.
@@ -97,13 +99,16 @@ def fit(
             parameters that there are not, or of other shapes; the checkpoints are of
             another run.
         NonFiniteError: a step was not finite. It names step, term and row, and has the
-            state before it, which is in the checkpoints' folder as well.
+            state before it, which is the last checkpoint, to go on from with another
+            optimiser.
     """
     check_positive(num_epochs=num_epochs, batch_size=batch_size)
     require_rows(data)
-    check_settings(beta, early_stopping, checkpoints, validation, nonfinite)
+    check_settings(early_stopping, checkpoints, validation, nonfinite)
     key_init, key_order, key_validation, key_support = jax.random.split(rng_key, 4)
     order = Order(key_order, data.size, min(batch_size, data.size))
+    if beta is not None:
+        check_beta(beta, num_epochs * order.num_steps)
     mesh = batch_mesh(mesh, order.batch_size)
     watch = Watch(_loggers(loggers, checkpoints), callbacks)
     held_out = _held_out(data, validation)
@@ -124,7 +129,11 @@ def fit(
     segment = min(source.most_steps, (checkpoints and checkpoints.every_steps) or MOST)
     store = None
     if checkpoints is not None:
-        known = fingerprint(rng_key, svi, order, data, nonfinite, segment)
+        known = fingerprint(rng_key, svi, order, data, validation=held_out) | {
+            "beta": course(beta),
+            "nonfinite": nonfinite,
+            "checkpoints.every_steps": checkpoints.every_steps or "none",
+        }
         with together():
             store = CheckpointStore(checkpoints, known)
     loop = Loop(
@@ -149,6 +158,11 @@ def _train(loop: Loop, state: SVIState, progress: bool) -> Fitted:
     found = None if loop.store is None else loop.store.latest(run.tree())
     if found is not None:
         run.restore(found[0], place(found[1], loop.settings.mesh))
+    if run.epoch > loop.num_epochs:
+        raise ValueError(
+            f"num_epochs: expected at least the {run.epoch} of the run that is resumed, got "
+            f"{loop.num_epochs}"
+        )
     resumed = loop.store is not None and loop.store.settings.resume
     rows = loop.source.order.batch_size
     total = loop.num_epochs * loop.source.order.num_steps * rows

@@ -86,7 +86,8 @@ def find(
         item = jax.tree.map(lambda x, i=offset: x[i : i + 1], chunk)
         given = (source.resident, state, item, first + offset)
         after, steps = run_segment(svi, source.take, settings, *given)
-        if not (np.isfinite(steps.bound).all() and steps.finite):
+        good = settings.skip or np.isfinite(steps.bound).all()
+        if not (good and steps.finite):
             one = jax.tree.map(lambda x: x[0], item)
             state, resident, one = local((state, source.resident, one))
             batch = source.take(resident, one)
@@ -127,12 +128,15 @@ def _finite_gradients(svi: SVI, state: SVIState, key, batch, more: dict) -> dict
     return {name: is_finite(g) for name, g in gradient.items()}
 
 
-def message(culprit: Culprit, place: str, row_name: Callable[[int], str]) -> str:
+def message(
+    culprit: Culprit, place: str, skips: bool, row_name: Callable[[int], str]
+) -> str:
     """The sentences of a `NonFiniteError`; `place` says when."""
     kind = next(k for k in REMEDIES if culprit.term.startswith(k))
+    skip = "" if skips else "; nonfinite='skip' leaves such steps out"
     return (
         f"fit: {place}: {culprit.term} is not finite{_where(culprit.rows, row_name)}. What "
-        f"usually helps: {REMEDIES[kind]}; nonfinite='skip' leaves such steps out"
+        f"usually helps: {REMEDIES[kind]}{skip}"
     )
 
 

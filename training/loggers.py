@@ -137,6 +137,7 @@ class WeightsAndBiases:
 
     Raises:
         ImportError: wandb is not installed.
+        ValueError: on opening, a run goes on, and there is no `id`.
     """
 
     def __init__(self, **settings):
@@ -146,6 +147,11 @@ class WeightsAndBiases:
     def open(self, step: int | None) -> None:
         import wandb
 
+        if step is not None and "id" not in self.settings:
+            raise ValueError(
+                "id: expected that of the run that goes on, WeightsAndBiases(id=..., "
+                "resume='must'), got none, which would begin another run"
+            )
         self.run = wandb.init(**self.settings)
 
     def log(self, step: int, numbers: Numbers) -> None:

@@ -59,6 +59,7 @@ class Loop:
 
     def train(self, run: Run, bar: Bar) -> None:
         """Walk to the end, or to where something says stop; `run` is changed."""
+        run.stopped = self._enough(run)
         while run.epoch < self.num_epochs and not run.stopped:
             for start, stop in self.segments(run.step):
                 self._segment(run, start, stop)
@@ -70,10 +71,15 @@ class Loop:
 
     def segments(self, start: int) -> Iterator[tuple[int, int]]:
         """Pieces of an epoch as even as can be, from one that begins at `start`."""
-        steps = self.source.order.num_steps
-        size = math.ceil(steps / math.ceil(steps / self.segment))
+        steps, size = self.source.order.num_steps, self._size
         for first in range(start, steps, size):
             yield first, min(first + size, steps)
+
+    @property
+    def _size(self) -> int:
+        """Steps of a segment: an epoch is cut as evenly as can be."""
+        steps = self.source.order.num_steps
+        return math.ceil(steps / math.ceil(steps / self.segment))
 
     def _segment(self, run: Run, start: int, stop: int) -> None:
         began = time.perf_counter()
@@ -84,7 +90,7 @@ class Loop:
         bound, reconstruction, finite = jax.device_get(steps)
         good = np.isfinite(bound).all() or self.settings.skip
         if not (good and finite):
-            self._stop_at(run, chunk, start)
+            self._stop_at(run, chunk, (bound, reconstruction))
         run.sums.add(bound, reconstruction, time.perf_counter() - began)
         run.state, run.step, run.done = state, stop, run.done + stop - start
         if self.store is not None:
@@ -92,7 +98,7 @@ class Loop:
 
     def _keep(self, run: Run) -> None:
         """Save what is due; stop if a process was told to, behind a checkpoint."""
-        asked, due = self.signals.asked(), largest(self.store.due(run.done))
+        asked, due = self.signals.asked(), largest(self.store.due(run.done, self._size))
         if asked or due:
             self._save(run)
         if asked:  # a signal that came since then waits: other processes do not know
@@ -102,20 +108,27 @@ class Loop:
         with together():
             run.save(self.store)
 
-    def _stop_at(self, run: Run, chunk: object, start: int) -> None:
+    def _stop_at(self, run: Run, chunk: object, values: tuple) -> None:
         """Name the step that is not finite, keep the state before it, raise."""
-        place = (run.epoch, start, run.done)
-        given = (self.source, self.settings, run.state, chunk, place)
-        culprit = guard.find(self.svi, *given)
-        step = run.done + culprit.offset
-        when = f"after {step} good steps, in epoch {run.epoch + 1} of {self.num_epochs}"
-        text = guard.message(culprit, when, self._row)
-        good = Run(culprit.state, run.best, run.epoch, start + culprit.offset, step)
+        given = (self.source, self.settings, run.state, chunk)
+        culprit = guard.find(self.svi, *given, (run.epoch, run.step, run.done))
+        run.sums.add(*(v[: culprit.offset] for v in values), 0.0)
+        run.state, count = culprit.state, culprit.offset
+        run.step, run.done = run.step + count, run.done + count
+        text = guard.message(culprit, self._place(run), self.settings.skip, self._row)
         if self.store is not None:
-            kept = self.store.save_as("last-good", good.header(), good.tree())
-            text += f". The state before that step is in {kept}"
-        fitted = Fitted(self.svi, culprit.state, run.history, self.schema)
-        raise guard.NonFiniteError(text, step, culprit.term, culprit.rows, fitted)
+            self._save(run)
+            text += (
+                f". The state before that step is the last checkpoint in "
+                f"{self.store.folder}; resume=True goes on from it"
+            )
+        raise guard.NonFiniteError(
+            text, run.done, culprit.term, culprit.rows, self.fitted(run)
+        )
+
+    def _place(self, run: Run) -> str:
+        steps = f"{run.done} step" + ("" if run.done == 1 else "s")
+        return f"after {steps}, in epoch {run.epoch + 1} of {self.num_epochs}"
 
     def _row(self, index: int) -> str:
         return f"{index} ({self.row_names[index]!r})" if self.row_names else str(index)
@@ -128,10 +141,12 @@ class Loop:
         ):
             run.best, run.best_epoch = run.state, run.epoch
         run.epoch, run.step, run.sums = run.epoch + 1, 0, Sums()
-        enough = self.stopping is not None and self.stopping.enough(run.validations)
         with together():
             said = self.watch.epoch(run.epochs[-1], lambda: self.fitted(run))
-        run.stopped = bool(largest(enough or said))
+        run.stopped = bool(largest(self._enough(run) or said))
+
+    def _enough(self, run: Run) -> bool:
+        return self.stopping is not None and self.stopping.enough(run.validations)
 
     def _record(self, run: Run, validation: float) -> Epoch:
         bound, reconstruction = run.sums.means()

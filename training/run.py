@@ -53,7 +53,7 @@ class Run:
         sums: over the steps of that epoch.
         epochs: records of those before.
         best_epoch: the epoch of `best`, −1 if none yet.
-        stopped: early stopping or a callback has ended it.
+        stopped: early stopping or a callback has ended it; judged anew when it goes on.
     """
 
     state: SVIState
@@ -88,7 +88,7 @@ class Run:
     def header(self) -> dict:
         """Everything else, as JSON has it."""
         kept = {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
-        del kept["state"], kept["best"]
+        del kept["state"], kept["best"], kept["stopped"]
         return kept | {
             "sums": dataclasses.asdict(self.sums),
             "epochs": [list(e) for e in self.epochs],

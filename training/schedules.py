@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
 from jaxtyping import Array
 
@@ -86,12 +87,12 @@ def cyclical(period: int, beta: float = 1.0, rise: float = 0.5) -> Callable:
     return schedule
 
 
-def check_beta(beta: Callable) -> None:
+def check_beta(beta: Callable, num_steps: int) -> None:
     """Refuse what is no function of a traced step to one number of 0 or more.
 
     Raises:
         TypeError: no function, one that cannot be traced, or not of one number.
-        ValueError: at step 0 it is out of its range.
+        ValueError: at a step of the training it is out of its range.
     """
     advice = "expected a function of the step, such as warm_up(1000)"
     if not callable(beta):
@@ -108,7 +109,9 @@ def check_beta(beta: Callable) -> None:
         ) from error
     if jnp.shape(found) or not jnp.issubdtype(jnp.result_type(found), jnp.number):
         raise TypeError(f"beta: {advice}, that returns one number, got {found}")
-    check_numbers(zero=True, **{"beta(0)": float(beta(jnp.zeros((), int)))})
+    steps = np.unique(np.linspace(0, num_steps - 1, 1000).astype(int))
+    for step, value in zip(steps, np.asarray(jax.vmap(beta)(steps)), strict=True):
+        check_numbers(zero=True, **{f"beta({step})": float(value)})
 
 
 def _rate(learning_rate, num_steps, schedule, warmup):

@@ -47,5 +47,5 @@ class EarlyStopping:
 
 
 def better(validation: float, best: float) -> bool:
-    """Whether a validation bound takes the place of the best so far; NaN never stays."""
-    return validation > best or math.isnan(best)
+    """Whether a validation bound takes the place of the best so far; only finite ones do."""
+    return math.isfinite(validation) and not validation <= best

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 
 import consilience as cs
 from consilience.cli.choices import Choice
-from consilience.cli.kinds import NON_NEGATIVE, Kind
+from consilience.cli.kinds import NON_NEGATIVE, UP_TO_ONE, Kind
 
 
 def warm_up(epochs: int, start: float = 0.0, end: float = 1.0) -> dict:
@@ -18,6 +18,7 @@ def cyclical(epochs: int, rise: float = 0.5, end: float = 1.0) -> dict:
 
 
 COURSES = {"warm_up": warm_up, "cyclical": cyclical}
+RANGES = {"start": NON_NEGATIVE, "end": NON_NEGATIVE, "rise": UP_TO_ONE}
 
 
 class Beta(Kind):
@@ -28,10 +29,21 @@ class Beta(Kind):
 
     def read(self, where: str, value: object) -> float | dict:
         if isinstance(value, str | Mapping):
-            return self.course.read(where, value)
+            return self._course(where, value)
         if not isinstance(value, int | float) or isinstance(value, bool):
             self.refuse(where, value)
         return NON_NEGATIVE.read(where, value)
+
+    def _course(self, where: str, value: str | Mapping) -> dict:
+        found = self.course.read(where, value)
+        for name in (name for name in found if name in RANGES):
+            RANGES[name].read(f"{where}.{name}", found[name])
+        return found
+
+
+def of_bound(beta: float | dict) -> float:
+    """What bounds are compared by: the constant, or where the course leads to."""
+    return beta.get("end", 1.0) if isinstance(beta, dict) else beta
 
 
 def by_step(beta: float | dict, steps_per_epoch: int) -> Callable | None:

@@ -92,9 +92,7 @@ def _later(registry: Mapping, choice: Mapping, **more) -> Callable:
 
 def _of_bound(config: Config) -> dict[str, object]:
     """Settings of the bound that have keys of their own."""
-    found = {}
-    if not isinstance(config["beta"], dict):
-        found["beta"] = config["beta"]
+    found = {"beta": beta.of_bound(config["beta"])}
     if config["weights"]:
         found["weights"] = config["weights"]
     registries = {"subsets": cs.SUBSETS, "estimator": ESTIMATORS}

@@ -118,6 +118,7 @@ def _is(type_, value: object) -> bool:
 POSITIVE = _number("a number above 0", lambda x: 0 < x < math.inf)
 NON_NEGATIVE = _number("a number of 0 or more", lambda x: 0 <= x < math.inf)
 SHARE = _number("a number from 0 to below 1", lambda x: 0 <= x < 1)
+UP_TO_ONE = _number("a share above 0 and up to 1", lambda x: 0 < x <= 1)
 FINITE = _number("a number", math.isfinite)
 TRUTH = Plain("true or false", lambda value: isinstance(value, bool))
 TEXT = Plain("a text", lambda value: isinstance(value, str) and value != "")

@@ -9,6 +9,7 @@ from jax import numpy as jnp
 
 import consilience as cs
 from consilience.cli import beta, config, data, defaults, train
+from consilience.cli.build import svi as build_svi
 from consilience.cli.choices import Choice, build, shown
 from consilience.cli.keys import KEYS
 from consilience.cli.main import parser
@@ -323,6 +324,28 @@ def test_beta_by_epoch():
     assert beta.rising({"name": "warm_up", "epochs": 2}) == 2
 
 
+@pytest.mark.parametrize(
+    ("text", "key"),
+    [
+        ("warm_up:epochs=5,end=-1", "end"),
+        ("warm_up:epochs=5,start=-0.1", "start"),
+        ("cyclical:epochs=5,end=-1", "end"),
+        ("cyclical:epochs=5,rise=3", "rise"),
+        ("cyclical:epochs=5,rise=0", "rise"),
+    ],
+)
+def test_courses_of_beta_are_checked_when_they_are_read(text, key):
+    with pytest.raises(ValueError, match=rf"^--beta\.{key}: expected a "):
+        KEYS["beta"].kind.read("--beta", text)
+
+
+@pytest.mark.parametrize("name", ["warm_up", "cyclical"])
+@pytest.mark.parametrize(("end", "beta"), [({"end": 4.0}, 4.0), ({}, 1.0)])
+def test_held_out_bounds_have_the_beta_that_a_course_leads_to(name, end, beta):
+    found = resolved(tables(), beta={"name": name, "epochs": 3} | end)
+    assert build_svi(found, data.rows(tables(), found), 10).loss.beta == beta
+
+
 PARTS = [
     {},
     {"prior": {"name": "gaussian_mixture", "num_components": 3}},
@@ -352,9 +375,7 @@ def test_settings_reach_the_parts():
         weights={"reals": 0.5},
         beta=0.7,
     )
-    from consilience.cli.build import svi
-
-    elbo = svi(found, data.rows(tables(), found), 10).loss
+    elbo = build_svi(found, data.rows(tables(), found), 10).loss
     assert isinstance(elbo, cs.MaskedELBO)
     assert (elbo.num_particles, elbo.beta) == (3, 0.7)
     assert elbo.subsets == cs.Independent(0.25)

@@ -204,8 +204,12 @@ BETAS = [
     (lambda: cs.cyclical(5, rise=1.5), "rise: expected a share above 0 and up to 1"),
     (lambda: cs.cyclical(5, rise=0), "rise: expected a number above 0, got 0"),
     (
-        lambda: check_beta(lambda step: 0.1 * step - 1),
+        lambda: check_beta(lambda step: 0.1 * step - 1, 5),
         r"beta\(0\): expected a number of 0 or more, got -1\.0",
+    ),
+    (
+        lambda: check_beta(lambda step: 3.0 - step, 5),
+        r"beta\(4\): expected a number of 0 or more, got -1\.0",
     ),
 ]
 

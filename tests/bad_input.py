@@ -1,6 +1,8 @@
 """Malformed inputs, each with the message that it must get, from all catalogues."""
 
-import importlib.util
+import importlib
+import tempfile
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
@@ -25,11 +27,7 @@ class BadInput(NamedTuple):
 
 def catalogue() -> list[BadInput]:
     """All of them; each catalogue is a module with a list `BAD`."""
-    found = []
-    for name in CATALOGUES:
-        if importlib.util.find_spec(name) is not None:
-            found += importlib.import_module(name).BAD
-    return found
+    return [bad for name in CATALOGUES for bad in importlib.import_module(name).BAD]
 
 
 def message(bad: BadInput, folder: Path) -> str:
@@ -39,3 +37,28 @@ def message(bad: BadInput, folder: Path) -> str:
     except ERRORS as error:
         return f"{type(error).__name__}: {error}".replace(f"{folder}", "FOLDER")
     return "accepted"
+
+
+def page() -> str:
+    """All of them with the messages they get, as docs/bad_input.md has it."""
+    rows = []
+    for bad in catalogue():
+        with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            said = message(bad, Path(folder))
+        rows.append(f"| {bad.name} | {said.replace('|', chr(92) + '|')} |")
+    return PAGE.format(count=len(rows), rows="\n".join(rows))
+
+
+PAGE = """# Malformed input, and what is said of it
+
+{count} inputs, each refused before anything is compiled; `pytest tests/test_bad_input.py`
+gives all of them to the public interface. Written by `python tests/bad_input.py > docs/bad_input.md`.
+
+| input | message |
+|---|---|
+{rows}
+"""
+
+if __name__ == "__main__":
+    print(page(), end="")

@@ -53,7 +53,7 @@ def page() -> str:
 PAGE = """# Malformed input, and what is said of it
 
 {count} inputs, each refused before anything is compiled; `pytest tests/test_bad_input.py`
-gives all of them to the public interface. Written by `python tests/bad_input.py > docs/bad_input.md`.
+gives all of them to the public interface. `python tests/bad_input.py` writes this page.
 
 | input | message |
 |---|---|

@@ -21,6 +21,7 @@ from consilience.guides.embedding_encoder import (
     is_masked,
 )
 from consilience.nn.mlp import MLP
+from consilience.nn.products import product
 from consilience.nn.sizes import check_positive
 
 
@@ -79,7 +80,8 @@ class MLPEncoder(nnx.Module):
             check_positive(num_classes=num_classes)
             width = width * num_classes // (2 if self.masked else 1)
         activation = _normalized_relu if layer_norm else nnx.relu
-        self.net = MLP(width, hidden, num_features, activation=activation, rngs=rngs)
+        settings = {"activation": activation, "dot_general": product, "rngs": rngs}
+        self.net = MLP(width, hidden, num_features, **settings)
         self.num_classes, self.log1p = num_classes, log1p
 
     def __call__(self, x: Shaped[Array, "rows ..."]) -> Float[Array, "rows features"]:

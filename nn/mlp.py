@@ -4,17 +4,24 @@ from collections.abc import Callable, Sequence
 from itertools import pairwise
 
 from flax import nnx
+from jax import lax
 from jaxtyping import Array, Float
 
 from consilience.nn.sizes import check_positive
 
 
 def dense(
-    in_features: int, out_features: int, scale: float = 1.0, *, rngs: nnx.Rngs
+    in_features: int,
+    out_features: int,
+    scale: float = 1.0,
+    *,
+    dot_general: Callable = lax.dot_general,
+    rngs: nnx.Rngs,
 ) -> nnx.Linear:
     """An affine map whose initial weights are `scale` times as large as is usual."""
     init = nnx.initializers.variance_scaling(scale**2, "fan_in", "truncated_normal")
-    return nnx.Linear(in_features, out_features, kernel_init=init, rngs=rngs)
+    settings = {"kernel_init": init, "dot_general": dot_general, "rngs": rngs}
+    return nnx.Linear(in_features, out_features, **settings)
 
 
 def check_widths(out_features: int, hidden: Sequence[int]) -> None:
@@ -34,6 +41,7 @@ class MLP(nnx.Module):
         activation: between layers.
         final_scale: factor of the last layer's initial weights; small ones let a
             posterior start close to a standard one.
+        dot_general: the product of its layers, as `nnx.Linear` takes it.
         rngs: random streams of the parameters.
     """
 
@@ -45,13 +53,15 @@ class MLP(nnx.Module):
         *,
         activation: Callable[[Array], Array] = nnx.relu,
         final_scale: float = 1.0,
+        dot_general: Callable = lax.dot_general,
         rngs: nnx.Rngs,
     ):
         check_widths(out_features, hidden)
         sizes = list(pairwise([in_features, *hidden, out_features]))
         scales = [1.0] * len(hidden) + [final_scale]
+        given = {"dot_general": dot_general, "rngs": rngs}
         self.layers = nnx.List(
-            [dense(*s, x, rngs=rngs) for s, x in zip(sizes, scales, strict=True)]
+            [dense(*s, x, **given) for s, x in zip(sizes, scales, strict=True)]
         )
         self.activation = activation
 

@@ -3,7 +3,7 @@
 import argparse
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import jax
 from jaxtyping import Array, Bool
@@ -15,6 +15,9 @@ from consilience.datasets.contents import Arrays
 from consilience.datasets.names import few
 from consilience.inference.support import check_support
 
+if TYPE_CHECKING:
+    from pandas import Index
+
 
 class Applied(NamedTuple):
     """A fit and the rows it is applied to.
@@ -24,12 +27,14 @@ class Applied(NamedTuple):
         fitted: the trained model.
         arrays: the data as they stand in the files.
         rows: the same as the model sees them.
+        id_name: of the column of sample ids in the files.
     """
 
     run: runs.Run
     fitted: cs.Fitted
     arrays: Arrays
     rows: cs.MultimodalData
+    id_name: str
 
 
 def apply(folder: Path, path: Path) -> Applied:
@@ -40,12 +45,20 @@ def apply(folder: Path, path: Path) -> Applied:
     """
     run = runs.read(folder)
     fitted = runs.load(run)
-    arrays = data.read(run.config, path, fitted.schema)
+    arrays, id_name = data.read_named(run.config, path, fitted.schema)
     rows = data.rows(arrays, run.config)
     _check_columns(f"{path}", rows, fitted.schema, folder)
     rows = data.like(rows, run.config, fitted.schema)
     fitted.evaluate(check_support, jax.random.key(0), rows)
-    return Applied(run, fitted, arrays, rows)
+    return Applied(run, fitted, arrays, rows, id_name)
+
+
+def sample_index(found: Applied) -> "Index":
+    """Names of rows, or their numbers, called as in the files."""
+    import pandas as pd
+
+    names = found.rows.row_names or range(found.rows.size)
+    return pd.Index(list(names), name=found.id_name)
 
 
 def given(
@@ -60,11 +73,6 @@ def given(
         return rows.present
     check_known("--given", "modality called", names, rows.names)
     return rows.subset_of(*names)
-
-
-def sample_names(rows: cs.MultimodalData) -> list:
-    """Names of rows, or their numbers where they have none."""
-    return list(rows.row_names) or list(range(rows.size))
 
 
 def add_given(parser: argparse.ArgumentParser) -> None:

@@ -7,7 +7,7 @@ import jax
 import numpy as np
 
 import consilience as cs
-from consilience.cli.applied import Applied, sample_names
+from consilience.cli.applied import Applied, sample_index
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -152,12 +152,12 @@ def only_missing(found: Applied, name: str, values: np.ndarray) -> "DataFrame":
 def _frame(found: Applied, name: str, columns: list) -> "DataFrame":
     import pandas as pd
 
-    rows, label = found.rows, found.run.config["id_column"] or "sample"
-    i, names = rows.index(name), ()
+    rows, names = found.rows, ()
+    i = rows.index(name)
     if rows.feature_names and rows.feature_names[i]:
         names = rows.feature_names[i]
     names = names or [
         "_".join(map(str, place)) for place in np.ndindex(*rows.event_shapes[i])
     ]
-    index = pd.Index(sample_names(rows), name=label)
-    return pd.DataFrame(dict(zip(names, columns, strict=True)), index=index)
+    columns = dict(zip(names, columns, strict=True))
+    return pd.DataFrame(columns, index=sample_index(found))

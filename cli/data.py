@@ -15,12 +15,20 @@ from consilience.cli.defaults import WHOLE
 from consilience.cli.names import check_known
 from consilience.datasets.checks import observed_entries
 from consilience.datasets.contents import Arrays
-from consilience.datasets.read import read_arrays
+from consilience.datasets.frames import INDEX
+from consilience.datasets.read import read_named as named
 from consilience.training.fingerprint import digest
 
 
-def read(config: Mapping, path: Path, like: cs.MultimodalData | None = None) -> Arrays:
-    """What stands in the files, in full precision.
+def read(config: Mapping, path: Path) -> Arrays:
+    """What stands in the files, in full precision; else as `read_named`."""
+    return read_named(config, path)[0]
+
+
+def read_named(
+    config: Mapping, path: Path, like: cs.MultimodalData | None = None
+) -> tuple[Arrays, str]:
+    """What stands in the files, and the name of the column of sample ids.
 
     Args:
         config: keys of the run.
@@ -30,7 +38,7 @@ def read(config: Mapping, path: Path, like: cs.MultimodalData | None = None) -> 
     Raises:
         ValueError: a file is refused, or holds a modality that the run does not know.
     """
-    found = read_arrays(
+    found, id_name = named(
         path,
         samples=config["samples"],
         modalities=config["modalities"],
@@ -38,7 +46,8 @@ def read(config: Mapping, path: Path, like: cs.MultimodalData | None = None) -> 
         categories=config["categories"],
         id_column=config["id_column"],
     )
-    return found if like is None else _completed(found, path, like)
+    found = found if like is None else _completed(found, path, like)
+    return found, id_name or INDEX
 
 
 def rows(arrays: Arrays, config: Mapping) -> cs.MultimodalData:

@@ -84,8 +84,7 @@ def moments(
             for name, value in _columns(site, np.asarray(x, float), rows.names):
                 parts.setdefault(name, []).append(value[kept])
     columns = {name: np.concatenate(values) for name, values in parts.items()}
-    index = pd.Index(applied.sample_names(rows), name="sample")
-    return pd.DataFrame(columns, index=index)
+    return pd.DataFrame(columns, index=applied.sample_index(found))
 
 
 def _columns(site: str, draws: Float[np.ndarray, "draws rows ..."], names) -> list:

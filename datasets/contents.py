@@ -62,6 +62,11 @@ class Contents(NamedTuple):
     arrays: Arrays | None = None
     notes: Notes | None = None
 
+    @property
+    def id_name(self) -> str | None:
+        """What the first table calls the column of its ids, or None."""
+        return next(iter(self.tables.values())).id_name if self.tables else None
+
 
 Modalities = Sequence[str] | Mapping[str, str] | None
 

@@ -95,6 +95,26 @@ def read_arrays(
     id_column: str | None = None,
 ) -> Arrays:
     """As `read`, but the arguments of `MultimodalData.from_arrays`, in full precision."""
+    return read_named(
+        source,
+        samples=samples,
+        modalities=modalities,
+        covariates=covariates,
+        categories=categories,
+        id_column=id_column,
+    )[0]
+
+
+def read_named(
+    source: object,
+    *,
+    samples: str,
+    modalities: Modalities,
+    covariates: object,
+    categories: Categories,
+    id_column: str | None,
+) -> tuple[Arrays, str | None]:
+    """As `read_arrays`, and what files call the column of the sample ids."""
     if samples not in SAMPLES:
         raise ValueError(
             f"samples: expected 'union' or 'intersection', got {samples!r}"
@@ -105,7 +125,9 @@ def read_arrays(
         arrays = matched(found.tables, samples)
     more = covariates_of(covariates, categories, id_column, found, arrays.row_names)
     arrays = arrays._replace(covariates=more)
-    return with_all_modalities(arrays) if samples == "intersection" else arrays
+    if samples == "intersection":
+        arrays = with_all_modalities(arrays)
+    return arrays, found.id_name
 
 
 def _contents(source, modalities: Modalities, id_column: str | None) -> Contents:

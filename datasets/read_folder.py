@@ -47,7 +47,8 @@ def read_file(path: Path, modalities: Modalities, id_column: str | None) -> Cont
 def read_table(path: Path, id_column: str | None) -> Table:
     """Numbers of one modality with the ids of their samples."""
     read = _columns(path, id_column)
-    return table(path.name, read.ids, read.names, read.cells)
+    found = table(path.name, read.ids, read.names, read.cells)
+    return found._replace(id_name=read.id_name)
 
 
 def read_notes(path: Path, id_column: str | None) -> Notes:
@@ -104,11 +105,11 @@ def _read_parquet(path: Path, id_column: str | None) -> Columns:
     """Ids are the named column, else the index that pandas stored, else the first."""
     frame = parquet_frame(path)
     if id_column is None and _has_ids(frame):
-        return Columns(list(frame.index), list(frame.columns), frame)
+        return _by_index(frame)
     if id_column is None and not len(frame.columns):
         raise ValueError(f"{path.name}: expected columns, got none")
     if id_column is not None and id_column == frame.index.name:
-        return Columns(list(frame.index), list(frame.columns), frame)
+        return _by_index(frame)
     name = frame.columns[0] if id_column is None else id_column
     if name not in frame.columns:
         raise ValueError(
@@ -117,7 +118,11 @@ def _read_parquet(path: Path, id_column: str | None) -> Columns:
         )
     ids, cells = frame[name], frame.drop(columns=name)
     ids = ids.astype(object).where(ids.notna(), "").tolist()
-    return Columns(ids, list(cells.columns), cells)
+    return Columns(ids, list(cells.columns), cells, name)
+
+
+def _by_index(frame) -> Columns:
+    return Columns(list(frame.index), list(frame.columns), frame, frame.index.name)
 
 
 def _has_ids(frame) -> bool:

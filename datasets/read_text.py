@@ -22,11 +22,13 @@ class Columns(NamedTuple):
         ids: the cells of the id column, one a row.
         names: of the other columns.
         cells: those columns.
+        id_name: of the id column, or None.
     """
 
     ids: list
     names: list
     cells: "pandas.DataFrame"
+    id_name: str | None = None
 
 
 def read_text(path: Path, id_column: str | None) -> Columns:
@@ -55,7 +57,7 @@ def _read(path: Path, separator: str, id_column: str | None) -> Columns:
     names, index, ids = _scan(path, separator, id_column)
     others = [i for i in range(len(names)) if i != index]
     if not others:
-        return Columns(ids, [], pandas.DataFrame())
+        return Columns(ids, [], pandas.DataFrame(), names[index])
     with _open(path) as file:
         cells = pandas.read_csv(
             file,
@@ -71,7 +73,7 @@ def _read(path: Path, separator: str, id_column: str | None) -> Columns:
             f"{path.name}: expected {len(ids)} lines below the first, got {len(cells)}; "
             "quotes or ends of lines are not as in CSV"
         )
-    return Columns(ids, [names[i] for i in others], cells)
+    return Columns(ids, [names[i] for i in others], cells, names[index])
 
 
 def _scan(path: Path, separator: str, id_column: str | None):

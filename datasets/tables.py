@@ -19,12 +19,14 @@ class Table(NamedTuple):
         ids: one a sample, unique.
         columns: one a column, unique.
         values: `[N, *event]`, masked where nothing was measured. Whole numbers stay such.
+        id_name: what a file calls the column of its ids, or None.
     """
 
     place: str
     ids: tuple[str, ...]
     columns: tuple[str, ...]
     values: np.ma.MaskedArray
+    id_name: str | None = None
 
 
 def table(

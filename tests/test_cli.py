@@ -30,7 +30,7 @@ GENES, COUNTS = 4, 3
 def write_tables(folder: Path) -> dict[str, pd.DataFrame]:
     """Two tables of overlapping samples; genes lack single entries."""
     rng = np.random.default_rng(3)
-    ids = pd.Index([f"s{i:02d}" for i in range(50)], name="sample")
+    ids = pd.Index([f"s{i:02d}" for i in range(50)], name="patient")
     z = rng.normal(size=(50, 2))
     genes = 100 + 10 * (z @ rng.normal(size=(2, GENES)) + rng.normal(size=(50, GENES)))
     genes[rng.random(genes.shape) < 0.1] = np.nan
@@ -191,6 +191,7 @@ def test_imputing_keeps_what_was_measured_and_fills_the_rest(made, ending):
     call("impute", folder / "run", folder / "data", *arguments)
     for name, frame in frames.items():
         found = read(out / f"{name}.{ending}")
+        assert found.index.name == "patient"  # as in the files
         assert list(found.columns) == list(frame.columns)
         assert len(found) == 50
         assert np.isfinite(found.to_numpy()).all()
@@ -207,7 +208,7 @@ def test_imputing_keeps_what_was_measured_and_fills_the_rest(made, ending):
 def read(path: Path) -> pd.DataFrame:
     if path.suffix == ".parquet":
         return pd.read_parquet(path)
-    return pd.read_csv(path, index_col="sample")
+    return pd.read_csv(path, index_col="patient")
 
 
 def test_imputed_tables_are_data_again(made):
@@ -233,8 +234,8 @@ def test_whole_modalities_may_be_lacking(made):
     assert counts.shape == (40, COUNTS)
     assert (counts == counts.round()).all()
     assert (counts >= 0).all()
-    lower = pd.read_csv(folder / "ends" / "genes.lower.csv", index_col="sample")
-    upper = pd.read_csv(folder / "ends" / "genes.upper.csv", index_col="sample")
+    lower = pd.read_csv(folder / "ends" / "genes.lower.csv", index_col="patient")
+    upper = pd.read_csv(folder / "ends" / "genes.upper.csv", index_col="patient")
     measured = frames["genes"].notna()
     assert lower.isna().equals(measured)
     assert (lower < upper).to_numpy()[~measured].all()
@@ -248,7 +249,7 @@ def test_encoding_gives_the_posterior(made):
     files = [out.with_suffix(ending) for ending in (".csv", ".parquet", ".nc", ".png")]
     options = [x for path in files for x in ("--out", path)]
     call("encode", folder / "run", folder / "data", *options, "--draws", 400)
-    frame = pd.read_csv(files[0], index_col="sample")
+    frame = pd.read_csv(files[0], index_col="patient")
     assert list(frame.columns) == ["z0_mean", "z1_mean", "z0_sd", "z1_sd"]
     pd.testing.assert_frame_equal(frame, pd.read_parquet(files[1]))
     z = az.from_netcdf(files[2]).posterior["z"]
@@ -268,7 +269,7 @@ def test_what_is_given_matters(made):
     for path, names in zip(paths, (["genes"], ["genes", "counts"]), strict=True):
         run_and_data = (folder / "run", folder / "data")
         call("encode", *run_and_data, "--out", path, "--draws", 50, "--given", *names)
-    one, two = (pd.read_csv(path, index_col="sample") for path in paths)
+    one, two = (pd.read_csv(path, index_col="patient") for path in paths)
     neither = one.index > "s44"  # without genes: the prior, which has variance 1
     assert np.abs(one[neither][["z0_sd", "z1_sd"]] - 1).to_numpy().max() < 0.5
     assert (one.to_numpy() != two.to_numpy()).any()

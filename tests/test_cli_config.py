@@ -2,8 +2,10 @@
 
 import argparse
 import inspect
+from functools import partial
 
 import numpy as np
+import pandas as pd
 import pytest
 from jax import numpy as jnp
 
@@ -393,3 +395,20 @@ def test_documentation_has_every_key_and_command(request):
         assert f"`{key}`" in text, key
     for name in inspect.getmodule(parser).COMMANDS:
         assert f"consilience {name}" in text, name
+
+
+@pytest.mark.parametrize("ending", ["csv", "tsv", "parquet"])
+@pytest.mark.parametrize("id_column", [None, "id"])
+def test_the_column_of_ids_keeps_its_name(tmp_path, ending, id_column):
+    frame = pd.DataFrame({"id": ["a", "b"], "u": [1.5, 0.5]})
+    write = {"csv": frame.to_csv, "tsv": partial(frame.to_csv, sep="\t")}
+    write |= {"parquet": frame.to_parquet}
+    write[ending](tmp_path / f"x.{ending}", index=False)
+    merged = {n: key.default for n, key in KEYS.items()} | {"id_column": id_column}
+    assert data.read_named(merged, tmp_path)[1] == "id"
+
+
+def test_a_column_of_ids_without_a_name_is_called_sample(tmp_path):
+    (tmp_path / "x.csv").write_text(",u\na,1.5\nb,0.5\n")
+    merged = {name: key.default for name, key in KEYS.items()}
+    assert data.read_named(merged, tmp_path)[1] == "sample"

@@ -6,12 +6,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 import jax
+import numpy as np
 from jaxtyping import Array, Bool
 
 import consilience as cs
 from consilience.cli import data, runs
 from consilience.cli.names import check_known
-from consilience.datasets.contents import Arrays
+from consilience.datasets.contents import Arrays, arrays_of_rows
 from consilience.datasets.names import few
 from consilience.inference.support import check_support
 
@@ -51,6 +52,12 @@ def apply(folder: Path, path: Path) -> Applied:
     rows = data.like(rows, run.config, fitted.schema)
     fitted.evaluate(check_support, jax.random.key(0), rows)
     return Applied(run, fitted, arrays, rows, id_name)
+
+
+def of_rows(found: Applied, places: np.ndarray) -> Applied:
+    """The same, of some rows alone."""
+    arrays = arrays_of_rows(found.arrays, places)
+    return found._replace(arrays=arrays, rows=found.rows.take(places))
 
 
 def sample_index(found: Applied) -> "Index":

@@ -6,13 +6,15 @@ from pathlib import Path
 from consilience.experiments.options import whole_number
 
 
-def add_data(parser: argparse.ArgumentParser) -> None:
-    """DATA."""
+def add_data(parser: argparse.ArgumentParser, default: str = "") -> None:
+    """DATA, which may be left out where there is a default."""
     parser.add_argument(
         "data",
         type=Path,
         metavar="DATA",
-        help="folder of CSV, TSV or Parquet files, one a modality; or .npz, .h5ad, .h5mu",
+        nargs="?" if default else None,
+        help="folder of CSV, TSV or Parquet files, one a modality; or .npz, .h5ad, .h5mu"
+        + (f" (default: {default})" if default else ""),
     )
 
 

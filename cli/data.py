@@ -115,11 +115,15 @@ def split(
     data: cs.MultimodalData, share: float
 ) -> tuple[cs.MultimodalData, cs.MultimodalData | None]:
     """Rows to train on and rows to hold out, the same ones for every seed."""
-    held = held_out(data.size, share)
-    if not held:
-        return data, None
-    order = np.asarray(jax.random.permutation(jax.random.key(0), data.size))
-    return data.take(np.sort(order[held:])), data.take(np.sort(order[:held]))
+    train, held = places(data.size, share)
+    return (data.take(train), data.take(held)) if len(held) else (data, None)
+
+
+def places(size: int, share: float) -> tuple[np.ndarray, np.ndarray]:
+    """Where rows to train on stand, and rows to hold out."""
+    held = held_out(size, share)
+    order = np.asarray(jax.random.permutation(jax.random.key(0), size))
+    return np.sort(order[held:]), np.sort(order[:held])
 
 
 def cast(data: cs.MultimodalData, config: Mapping) -> cs.MultimodalData:

@@ -8,7 +8,7 @@ import jax
 from rich.console import Console
 
 import consilience as cs
-from consilience.cli import applied, checks, outputs, scores
+from consilience.cli import applied, checks, data, outputs, runs, scores
 from consilience.cli.arguments import add_data, add_draws, add_run
 from consilience.cli.pictures import log_likelihoods, save
 from consilience.evaluation import plot_calibration, plot_rate_distortion
@@ -17,8 +17,9 @@ from consilience.experiments.options import share
 JSON, LIKELIHOODS, RATES = "evaluation.json", "likelihoods.csv", "rates.csv"
 COVERAGE, CALIBRATION = "coverage.csv", "calibration.csv"
 
-USAGE = "consilience evaluate RUN DATA [--out FOLDER] [options]"
+USAGE = "consilience evaluate RUN [DATA] [--out FOLDER] [options]"
 EXAMPLES = """examples:
+  consilience evaluate run
   consilience evaluate run other_measurements --out evaluation --coverage 0.9
 """
 
@@ -26,7 +27,7 @@ EXAMPLES = """examples:
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options of evaluating."""
     add_run(parser)
-    add_data(parser)
+    add_data(parser, "the samples that RUN held out")
     output = parser.add_argument_group("output")
     output.add_argument(
         "--out",
@@ -54,7 +55,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> None:
-    """Score the model in RUN on DATA, best on samples that it was not trained on.
+    """Score the model in RUN on DATA, or on the samples that were held out of its training.
+
+    Without DATA, or where DATA are those of the training, held-out samples alone count.
 
     For each subset S of modalities (each one, all but each, all): log p(S) in nats a sample
     in the units of DATA, log p(rest | S), the effective sample size of the importance
@@ -63,7 +66,7 @@ def run(options: argparse.Namespace) -> None:
     """
     names = _names(options)
     outputs.check_free([options.out / name for name in names], options.overwrite)
-    found = applied.apply(options.run_folder, options.data)
+    found = _unseen(options.run_folder, options.data)
     keys = jax.random.split(jax.random.key(options.seed), 4)
     console, tables, figures = Console(), {}, {}
     lines = scores.likelihoods(keys[0], found, options.draws)
@@ -91,6 +94,26 @@ def run(options: argparse.Namespace) -> None:
     _write_json(tables, options.out / JSON)
     for name in (*tables, *figures, JSON):
         console.print(f"wrote {options.out / name}", highlight=False)
+
+
+def _unseen(folder: Path, path: Path | None) -> applied.Applied:
+    """DATA, or the held-out samples where DATA are those of the training."""
+    run = runs.read(folder)
+    found = applied.apply(folder, path or runs.place(run))
+    rows = data.rows(found.arrays, run.config)
+    if path is None:
+        runs.check_same(run, rows, run.path)
+    elif data.fingerprint(rows) != run.fingerprint:
+        return found
+    _, held = data.places(rows.size, run.config["validation"])
+    if path is None and not len(held):
+        raise ValueError(f"DATA: expected it, since {folder} held out no samples")
+    if not len(held):
+        print(f"{folder} was trained on all of these samples: figures are too good")
+        return found
+    if path is not None:
+        print(f"{folder} was trained on these samples: scoring those that it held out")
+    return applied.of_rows(found, held)
 
 
 def _names(options: argparse.Namespace) -> list[str]:

@@ -119,19 +119,37 @@ def rows(run: Run, path: Path | None = None) -> cs.MultimodalData:
     Raises:
         ValueError: others stand there now.
     """
-    path = path or run.path
-    if not path.exists():
-        raise ValueError(
-            f"{run.folder}: expected its data in {path}, where there are none; if they "
-            "have moved, say where with --data"
-        )
+    path = path or place(run, "with --data")
     found = data.rows(data.read(run.config, path), run.config)
+    check_same(run, found, path)
+    return found
+
+
+def place(run: Run, how: str = "as DATA") -> Path:
+    """Where the data are that a run was begun with.
+
+    Raises:
+        ValueError: nothing stands there; `how` is the way to say where they are now.
+    """
+    if not run.path.exists():
+        raise ValueError(
+            f"{run.folder}: expected its data in {run.path}, where there are none; if "
+            f"they have moved, say where {how}"
+        )
+    return run.path
+
+
+def check_same(run: Run, found: cs.MultimodalData, path: Path) -> None:
+    """Refuse rows that are not those that a run was begun with.
+
+    Raises:
+        ValueError: naming the path they were read from.
+    """
     if data.fingerprint(found) != run.fingerprint:
         raise ValueError(
             f"{path}: expected the data that {run.folder} was begun with, got others: "
             "values, names or their order have changed since"
         )
-    return found
 
 
 def load(run: Run) -> cs.Fitted:

@@ -14,7 +14,7 @@ import pytest
 from jax.experimental.compilation_cache import compilation_cache
 
 import consilience as cs
-from consilience.cli import earlier, runs
+from consilience.cli import data, earlier, evaluate, runs
 from consilience.cli.main import COMMANDS, main
 
 EPOCHS = 60
@@ -279,7 +279,10 @@ def test_evaluation_adds_up(made):
     folder = made.folder
     out = folder / "evaluation"
     arguments = ("--out", out, "--draws", 50, "--coverage", 0.8)
-    call("evaluate", folder / "run", folder / "data", *arguments)
+    (folder / "others").mkdir()  # other samples, for all that the files say
+    for name, frame in made.frames.items():
+        frame.rename(index=str.upper).to_csv(folder / "others" / f"{name}.csv")
+    call("evaluate", folder / "run", folder / "others", *arguments)
     table = pd.read_csv(out / "likelihoods.csv", index_col="given")
     assert list(table.index) == ["everything", "counts", "genes"]
     assert list(table.samples) == [50, 45, 40]
@@ -290,6 +293,20 @@ def test_evaluation_adds_up(made):
     rates = pd.read_csv(out / "rates.csv")
     assert {"full rate", "cross rate"} <= set(rates.figure)
     assert (out / "likelihoods.png").stat().st_size > 10_000
+
+
+@pytest.mark.parametrize("given", [False, True])
+def test_samples_that_were_trained_on_are_not_scored(made, capsys, tmp_path, given):
+    run, source = made.folder / "run", made.folder / "data"
+    if given:  # the same data elsewhere
+        source = Path(shutil.copytree(source, tmp_path / "copy"))
+    capsys.readouterr()
+    found = evaluate._unseen(run, source if given else None)
+    assert ("was trained on these samples" in capsys.readouterr().out) == given
+    _, held = data.split(cs.read(source), 0.1)
+    assert tuple(found.rows.row_names) == tuple(held.row_names)
+    assert tuple(found.arrays.row_names) == tuple(held.row_names)
+    assert len(found.arrays.values["genes"]) == held.size == 5
 
 
 def test_runs_on_the_same_rows_are_compared(made, capsys):

@@ -65,6 +65,10 @@ def run(options: argparse.Namespace) -> None:
     except (TypeError, ValueError):
         runs.forget(begun)
         raise
+    except ArithmeticError as error:
+        back = runs.restore(begun)
+        said = f"; {options.out} holds the earlier run again, nothing of this one"
+        raise ArithmeticError(f"{error}{said if back else ''}") from error
     except Exception:
         runs.restore(begun)
         raise

@@ -33,5 +33,11 @@ def run(options: argparse.Namespace) -> None:
     """
     begun = runs.read(options.run_folder)
     rows = runs.rows(begun, getattr(options, "data", None))
-    train.train(begun, rows, resume=True, quiet=options.quiet)
+    try:
+        train.train(begun, rows, resume=True, quiet=options.quiet)
+    except (TypeError, ValueError) as error:
+        anew = f"consilience fit {begun.path} --config {begun.folder / runs.CONFIG}"
+        raise ValueError(
+            f"{error}. `{anew} --out ANOTHER_RUN` begins the same training anew"
+        ) from error
     print(f"wrote {begun.folder / runs.MODEL}")

@@ -13,6 +13,11 @@ from consilience.cli import beta, build, data, defaults, earlier, runs
 from consilience.cli.pictures import save
 from consilience.cli.runs import Run
 
+ADVICE = (  # the library's in the words of the command line
+    "Options of `consilience fit` for this: --clip-norm 10, a smaller --learning-rate, "
+    "--standardize or --log MODALITY, --nonfinite skip"
+)
+
 
 def parts(
     config: Mapping, rows: cs.MultimodalData
@@ -51,6 +56,8 @@ def train(run: Run, rows: cs.MultimodalData, *, resume: bool, quiet: bool) -> No
     except (KeyboardInterrupt, SystemExit):
         print(runs.stopped(run), file=sys.stderr)
         raise
+    except cs.NonFiniteError as error:
+        raise ArithmeticError(f"{error}. {ADVICE}") from error
     _write(fitted, run)
     console.print(_result(fitted, time.perf_counter() - started), soft_wrap=True)
 

@@ -403,6 +403,33 @@ def test_a_run_that_was_not_finished_says_so(made, capsys, tmp_path):
     assert f"`consilience resume {unfinished}` goes on" in said
 
 
+def test_errors_of_a_training_are_said_in_options(made, capsys, tmp_path, monkeypatch):
+    """And the earlier run is back where the new one did not get through an epoch."""
+
+    def stop(*_, **__):
+        raise cs.NonFiniteError("fit: clip_norm=...", 0, "KL", np.array([]), None)
+
+    monkeypatch.setattr(cs, "fit", stop)
+    folder = copied(made.folder / "run", tmp_path / "run")
+    before = contents(tmp_path)
+    arguments = ("--out", folder, "--overwrite", *TINY)
+    said = refusal(capsys, "fit", made.folder / "data", *arguments)
+    assert "--clip-norm 10" in said
+    assert "--nonfinite skip" in said
+    assert f"{folder} holds the earlier run again" in said
+    assert contents(tmp_path) == before
+
+
+def test_a_refused_checkpoint_says_how_to_begin_anew(made, capsys, tmp_path):
+    folder = copied(made.folder / "run", tmp_path / "run")
+    config = (folder / "config.yaml").read_text()
+    changed = config.replace("batch_size: 32", "batch_size: 16")
+    (folder / "config.yaml").write_text(changed)
+    shutil.copytree(made.folder / "run" / "checkpoints", folder / "checkpoints")
+    said = refusal(capsys, "resume", folder, "--quiet")
+    assert f"--config {folder / 'config.yaml'} --out ANOTHER_RUN" in said
+
+
 def test_resume_refuses_other_data(made, capsys):
     folder, frames, _ = made
     (folder / "changed").mkdir()

@@ -100,8 +100,3 @@ def _of_bound(config: Config) -> dict[str, object]:
         if config[key]:
             found[key] = build(key, registry, config[key])
     return found
-
-
-def schedule_of_beta(config: Config, steps_per_epoch: int) -> Callable | None:
-    """β by step, or None where it is constant."""
-    return beta.by_step(config["beta"], steps_per_epoch)

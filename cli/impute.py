@@ -2,7 +2,6 @@
 
 import argparse
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import jax
 import numpy as np
@@ -12,9 +11,6 @@ from consilience.cli.arguments import add_data, add_draws, add_run
 from consilience.cli.picture_of_completion import completed_columns
 from consilience.cli.pictures import SUFFIXES, save
 from consilience.experiments.options import share
-
-if TYPE_CHECKING:
-    pass
 
 FORMATS = ("csv", "parquet")
 

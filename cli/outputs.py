@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from consilience.cli.pictures import SUFFIXES as PICTURES
+from consilience.datasets.frames import write_frame
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -67,10 +68,7 @@ def check_free(paths: Sequence[Path], overwrite: bool) -> None:
 def write_table(frame: "DataFrame", path: Path) -> None:
     """A table with its index as the first column; numbers as they are."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    if path.suffix == ".parquet":
-        frame.to_parquet(path)
-    else:
-        frame.to_csv(path)
+    write_frame(frame, path, overwrite=True)  # `check_free` has refused what is there
 
 
 def is_picture(path: Path) -> bool:

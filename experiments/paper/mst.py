@@ -5,6 +5,7 @@ ones; three β; shared latents, or shared and private ones.
 """
 
 import argparse
+from collections.abc import Mapping, Sequence
 from functools import lru_cache, partial
 from pathlib import Path
 from typing import NamedTuple
@@ -123,11 +124,15 @@ def study(folder: Path, budget: Budget, sources: Sources, **settings) -> list[di
         FileNotFoundError: a file is not there: what to get, and where from.
         ValueError: a file is damaged or another.
     """
-    measured(sources)  # before anything is compiled
     path = folder / "mst.json"
     results = run_study(path, cells(budget, sources, folder), budget.seeds, **settings)
-    draw_rates(results, folder / RATES_FILE)
+    draw(results, folder)
     return results
+
+
+def draw(results: Sequence[Mapping], folder: Path) -> None:
+    """What is drawn of all rows together."""
+    draw_rates(results, folder / RATES_FILE)
 
 
 def cases(few: bool = False) -> list[Case]:
@@ -142,7 +147,13 @@ def cases(few: bool = False) -> list[Case]:
 
 
 def cells(budget: Budget, sources: Sources, folder: Path) -> list[Cell]:
-    """One for each row."""
+    """One for each row; pictures of some go to `folder`.
+
+    Raises:
+        FileNotFoundError: a file is not there: what to get, and where from.
+        ValueError: a file is damaged or another.
+    """
+    measured(sources)  # before anything is compiled
     shared = {
         "modalities": "+".join(modalities(sources)),
         "steps": budget.steps,
@@ -193,4 +204,13 @@ def _rows(seed: int, budget: Budget, sources: Sources) -> tuple[Rows, dict]:
     return rows, classifiers_of(key_classifiers, rows.alone, epochs)
 
 
-__all__ = ["BUDGETS", "TITLE", "add_options", "cells", "section", "sources_of", "study"]
+__all__ = [
+    "BUDGETS",
+    "TITLE",
+    "add_options",
+    "cells",
+    "draw",
+    "section",
+    "sources_of",
+    "study",
+]

@@ -1,0 +1,264 @@
+"""MNIST-SVHN-Text on small digits that the tests write in the files' own formats."""
+
+import argparse
+import struct
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from scipy.io import savemat
+from scipy.special import expit
+
+from consilience.datasets.digits import WORDS
+from consilience.datasets.text_digits import read_words, write_words
+from consilience.experiments.paper import mst
+from consilience.experiments.paper.mst_data import Sources, modalities, paired_rows
+from consilience.experiments.paper.mst_networks import (
+    AGGREGATIONS,
+    BOUNDS,
+    ENLARGED,
+    Case,
+    program,
+    relative_weights,
+    unit_laplace,
+)
+from consilience.experiments.paper.mst_page import compared, section
+from consilience.experiments.paper.mst_pictures import words_as_images
+
+KEY = jax.random.key(0)
+TRAIN = 1200
+SHAPES = (("mnist", (8, 8)), ("svhn", (32, 32, 3)), ("text", (8, 71)))
+
+
+@pytest.fixture(scope="module")
+def digits():
+    """Real handwritten digits of 8 × 8 in bytes, and in colour, 32 × 32."""
+    from sklearn.datasets import load_digits
+
+    found = load_digits()
+    grey = (found.images * 15).astype(np.uint8)
+    large = grey.repeat(4, 1).repeat(4, 2)
+    colours = np.array([1.0, 0.7, 0.4])
+    return grey, (large[..., None] * colours).astype(np.uint8), found.target
+
+
+@pytest.fixture(scope="module")
+def folder(digits, tmp_path_factory):
+    """MNIST's IDX files and SVHN's MATLAB files."""
+    made = tmp_path_factory.mktemp("files")
+    grey, colour, labels = digits
+    for part, end, rows in (
+        ("train", "train", slice(TRAIN)),
+        ("t10k", "test", slice(TRAIN, None)),
+    ):
+        for kind, array in (("images-idx3", grey), ("labels-idx1", labels)):
+            array = array[rows].astype(np.uint8)
+            head = struct.pack(f">4B{array.ndim}I", 0, 0, 8, array.ndim, *array.shape)
+            (made / f"{part}-{kind}-ubyte").write_bytes(head + array.tobytes())
+        X = np.moveaxis(colour[rows], 0, 3)
+        y = np.where(labels[rows] == 0, 10, labels[rows])[:, None].astype(np.uint8)
+        savemat(made / f"{end}_32x32.mat", {"X": X, "y": y})
+    return made
+
+
+# Rows
+
+
+def found_in(images, measurements):
+    """The place of each image among the measurements, by its bytes."""
+    places = {m.tobytes(): i for i, m in enumerate(measurements)}
+    images = np.rint(np.asarray(images) * 255).astype(np.uint8)
+    return np.array([places[image.tobytes()] for image in images])
+
+
+def test_rows_are_of_one_digit_and_parts_share_nothing(folder, digits):
+    grey, colour, labels = digits
+    rows = paired_rows(KEY, Sources(folder), 1500, 90, 400)
+    assert rows.train.names == ("mnist", "svhn", "text")
+    assert (rows.train.size, rows.test.size) == (1500, 90)
+    for data, first, last in ((rows.train, 0, TRAIN), (rows.test, TRAIN, 1797)):
+        label = np.asarray(data.covariates["label"])
+        for name, measurements in (("mnist", grey), ("svhn", colour)):
+            places = found_in(data.values[name], measurements)
+            assert (labels[places] == label).all()
+            assert ((first <= places) & (places < last)).all()
+        assert (read_words(data.values["text"]) == np.array(WORDS)[label]).all()
+    assert not np.array_equal(
+        found_in(rows.train.values["mnist"], grey),
+        found_in(rows.train.values["svhn"], colour),
+    )
+
+
+def test_classifiers_see_training_measurements_only(folder, digits):
+    grey, colour, labels = digits
+    alone = paired_rows(KEY, Sources(folder), 50, 10, 400).alone
+    assert {name: len(each.labels) for name, each in alone.items()} == {
+        "mnist": 400,
+        "svhn": 400,
+        "text": 400,
+    }
+    for name, measurements in (("mnist", grey), ("svhn", colour)):
+        places = found_in(alone[name].values, measurements)
+        assert (places < TRAIN).all()
+        assert (labels[places] == alone[name].labels).all()
+    said = read_words(alone["text"].values)
+    assert (said == np.array(WORDS)[alone["text"].labels]).all()
+
+
+def test_stand_ins_have_names_of_their_own(folder, digits, tmp_path):
+    grey, colour, labels = digits
+    np.savez(tmp_path / "c.npz", x=colour, y=labels)
+    np.savez(tmp_path / "s.npz", logmel=grey, label=labels)
+    sources = Sources(folder, tmp_path / "c.npz", tmp_path / "s.npz")
+    assert modalities(Sources(folder)) == ("mnist", "svhn", "text")
+    rows = paired_rows(KEY, sources, 60, 20, 50)
+    assert rows.train.names == ("mnist", "photograph", "speech", "text")
+    assert modalities(sources) == rows.train.names
+    label = np.asarray(rows.train.covariates["label"])
+    for name, measurements in (("photograph", colour), ("speech", grey)):
+        assert (labels[found_in(rows.train.values[name], measurements)] == label).all()
+
+
+def test_other_numbers_than_bytes_are_refused(folder, digits, tmp_path):
+    _, colour, labels = digits
+    np.savez(tmp_path / "c.npz", x=colour / 255, y=labels)
+    with pytest.raises(ValueError, match="photograph: expected bytes, got float64"):
+        paired_rows(KEY, Sources(folder, tmp_path / "c.npz"), 60, 20, 50)
+
+
+# Programs
+
+
+def test_weights_are_relative_dimensions():
+    weights = relative_weights(dict(SHAPES))
+    assert weights == {"mnist": 3072 / 64, "svhn": 1.0, "text": 3072 / 568}
+
+
+def test_images_have_laplace_laws_around_a_sigmoid():
+    from numpyro import handlers
+
+    eta = jnp.linspace(-3.0, 3.0, 12).reshape(3, 4)
+    with handlers.seed(rng_seed=0), handlers.trace() as trace:
+        law = unit_laplace(eta, {})
+    np.testing.assert_allclose(law.loc, expit(np.asarray(eta)), rtol=1e-6)
+    assert trace["scale"]["value"].shape == (4,)
+
+
+def shapes_of_guide(case):
+    """Numbers of parameters of the guide; nothing is computed."""
+    import consilience as cs
+
+    svi = program(case, 10, "few", SHAPES)
+    text = write_words(KEY, [3, 4])
+    values = {n: np.zeros((2, *s), np.float32) for n, s in SHAPES[:2]}
+    data = cs.MultimodalData.from_arrays({**values, "text": text})
+
+    def params(key):
+        return svi.get_params(svi.init(key, data))
+
+    sizes = jax.tree.map(lambda leaf: leaf.size, jax.eval_shape(params, KEY))
+    ours = {n: x for n, x in sizes.items() if n.startswith(("encoder", "aggregation"))}
+    return sum(jax.tree.leaves(ours))
+
+
+def test_enlarged_experts_have_no_fewer_parameters():
+    learned = [shapes_of_guide(Case("masked", a)) for a in AGGREGATIONS[2:]]
+    for name in ENLARGED:
+        assert shapes_of_guide(Case("masked", name)) >= max(learned)
+        plain = shapes_of_guide(Case("masked", name.removesuffix("+")))
+        assert plain < min(learned)
+
+
+def test_one_program_for_the_same_arguments():
+    first = program(Case("masked", "PoE"), 10, "few", SHAPES)
+    assert program(Case("masked", "PoE"), 10, "few", SHAPES) is first
+    other = program(Case("mixture", "PoE", 4.0), 10, "few", SHAPES)
+    assert isinstance(other.loss, BOUNDS["mixture"])
+    assert other.loss.beta == 4.0
+
+
+def test_the_table_has_all_rows(folder, tmp_path):
+    found = mst.cases()
+    assert len(set(found)) == len(found) == 8 + 8 + 4 + 16
+    assert {case.aggregation for case in found} == {*AGGREGATIONS, *ENLARGED}
+    cells = mst.cells(mst.BUDGETS["full"], Sources(folder), tmp_path)
+    assert len({cell.name(0) for cell in cells}) == len(found)
+    assert set(mst.BUDGETS) == {"default", "fast", "full"}
+
+
+# Pictures and page
+
+
+def test_words_are_drawn():
+    text = write_words(KEY, [1, 2, 1], length=5)
+    images = words_as_images(np.asarray(text))
+    assert images.shape == (3, 32, 35)
+    assert images.min() == 0 < 0.5 < images.max() <= 1
+    same = [(images[0] == images[i]).all() for i in (1, 2)]
+    assert same == [(text[0] == text[i]).all() for i in (1, 2)]
+    np.testing.assert_array_equal(words_as_images(text * 0.5), images)
+
+
+def result(bound, aggregation, seed, joint):
+    """One run as the file has it."""
+    names = ["mnist", "svhn", "text", "mnist + svhn + text"]
+    figures = {f"llh {n}": joint for n in names} | {"llh error mnist": 1.0}
+    figures |= {"coherence mnist -> text": 0.5, "coherence mnist + svhn -> text": 0.7}
+    figures |= {"real text": 1.0, "class mnist": 0.9, "doubtful mnist": 0.25}
+    for name in ("full_reconstruction", "full_rate"):
+        figures |= {name: 2.0, name.replace("full", "cross"): 3.0}
+    case = Case(bound, aggregation)._asdict()
+    shared = {"modalities": "mnist+svhn+text", "rows": 9, "steps": 8, "size": "few"}
+    return {"settings": case | shared | {"seed": seed}, "figures": figures}
+
+
+def results():
+    found = [result("masked", "SumPooling", s, 10.0 + s) for s in (0, 1)]
+    found += [result("mixture", "SumPooling", s, 8.0 + 2 * s) for s in (0, 1)]
+    return [*found, result("masked", "PoE", 1, 15.0)]
+
+
+def test_points_are_paired_by_seed():
+    first, second = compared(results())
+    assert (first.ours, first.holds) == ("1.5 ± 0.7 nats, 2 of 2 seeds", True)
+    assert "masked over mixture" in first.what
+    assert (second.ours, second.holds) == ("-4.0 nats, 0 of 1 seeds", False)
+    assert "SumPooling over PoE" in second.what
+
+
+def test_the_page_has_every_table():
+    text = section(results())
+    assert "| shared | 1.0 | masked | SumPooling | 10.5 ± 0.7 |" in text
+    assert "| latents | β | bound | aggregation | mnist + svhn → text |" in text
+    assert "SVHN was not at hand" not in text
+    assert "mst_mixture_SumPooling.png" in text
+
+
+def test_the_page_says_what_stands_in_for_svhn():
+    found = results()
+    for each in found:
+        each["settings"]["modalities"] = "mnist+photograph+speech+text"
+        joint = each["figures"]["llh mnist + svhn + text"]
+        each["figures"]["llh mnist + photograph + speech + text"] = joint
+    text = section(found)
+    assert text.startswith("**SVHN was not at hand for these figures**")
+    assert "spoken digits are a fourth modality" in text
+
+
+# The study
+
+
+def options(*words):
+    parser = argparse.ArgumentParser()
+    mst.add_options(parser)
+    return mst.sources_of(parser.parse_args([str(word) for word in words]))
+
+
+def test_files_are_asked_for_before_anything_is_trained(tmp_path):
+    with pytest.raises(ValueError, match="--data: expected a folder with the files"):
+        options()
+    sources = options("--data", tmp_path, "--colour", tmp_path / "c.npz")
+    with pytest.raises(FileNotFoundError, match="MNIST database of Yann LeCun"):
+        mst.study(tmp_path, mst.BUDGETS["fast"], sources)
+    assert not (tmp_path / "mst.json").exists()

@@ -15,6 +15,7 @@ import multiprocessing
 import os
 import platform
 import resource
+import time
 from concurrent.futures import ProcessPoolExecutor
 from importlib.metadata import version
 from pathlib import Path
@@ -37,23 +38,31 @@ BEGIN, END = "<!-- bench: begin -->", "<!-- bench: end -->"
 
 
 def section(name: str, quick: bool = False) -> tuple[list[Figure], list[Figure]]:
-    """Its figures, and the largest memory that it took."""
+    """Its figures, and what it took itself."""
     jax.config.update("jax_disable_most_optimizations", quick)
+    started = time.perf_counter()
     found = importlib.import_module(SECTIONS[name]).measure(quick)
+    taken = time.perf_counter() - started
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3
-    return found, [Figure(f"{name}, resident", peak, "MB"), *on_device(name)]
+    return found, [
+        Figure(f"{name}: largest resident memory", peak, "MB"),
+        *on_device(name),
+        Figure(f"{name}: time", taken, "s"),
+    ]
 
 
 def on_device(name: str) -> list[Figure]:
     """The largest memory of an accelerator, where it says so."""
     peak = (jax.devices()[0].memory_stats() or {}).get("peak_bytes_in_use")
-    return [] if peak is None else [Figure(f"{name}, device", peak / 1e6, "MB")]
+    title = f"{name}: largest device memory"
+    return [] if peak is None else [Figure(title, peak / 1e6, "MB")]
 
 
 def imported() -> Figure:
     """Memory of a process that has imported the library and done nothing."""
     importlib.import_module("consilience")
-    return Figure("imports, resident", psutil.Process().memory_info().rss / 1e6, "MB")
+    resident = psutil.Process().memory_info().rss / 1e6
+    return Figure("imports: resident memory", resident, "MB")
 
 
 def machine() -> dict[str, str]:
@@ -82,12 +91,12 @@ def measure(names: list[str], quick: bool) -> dict:
     """The report: machine, ratios, absolute figures."""
     context, found = multiprocessing.get_context("spawn"), {}
     with ProcessPoolExecutor(1, context, max_tasks_per_child=1) as pool:
-        facts, memory = pool.submit(machine).result(), [pool.submit(imported).result()]
+        facts, itself = pool.submit(machine).result(), [pool.submit(imported).result()]
         for name in names:
             print(f"{name} ...", flush=True)
-            found[name], largest = pool.submit(section, name, quick).result()
-            memory += largest
-    return {"machine": facts} | as_json(found | {"memory, largest": memory})
+            found[name], took = pool.submit(section, name, quick).result()
+            itself += took
+    return {"machine": facts} | as_json(found | {"this run": itself})
 
 
 def write_page(page: Path, report: dict) -> None:

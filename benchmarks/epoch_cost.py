@@ -77,7 +77,7 @@ def runs(sizes: Sizes, steps: int) -> dict[str, Callable[[int], list]]:
 
 def measure(quick: bool = False) -> list[Figure]:
     """Milliseconds a step, of whole epochs."""
-    rounds, epochs, found = (1, 1, []) if quick else (8, 8, [])
+    rounds, epochs, found = (1, 1, []) if quick else (6, 6, [])
     for name in ("small",) if quick else NETS:
         steps = 10 if quick else STEPS[name]
         clocks = runs(NETS[name], steps)
@@ -92,5 +92,7 @@ def measure(quick: bool = False) -> list[Figure]:
             ("a hand-written scan", hand, "≤ 1.10" if name == "small" else ""),
             ("a scan of svi.update", svi, "< 1.05"),
         ):
-            found.append(Figure(f"{name} net: fit, {what}", fit, "ms", other, aim))
+            found.append(
+                Figure(f"{name} net: a step of fit, of {what}", fit, "ms", other, aim)
+            )
     return found

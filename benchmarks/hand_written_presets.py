@@ -16,6 +16,7 @@ from jax.nn import logsumexp
 SIZES = Sizes(5, 25, (256,), 128, 20, 128)
 MODALITIES, WIDTH, _, FEATURES, LATENT, ROWS = SIZES
 PRIVATE, SAMPLES = 5, 3
+MIN_PRECISION, MIN_VARIANCE = 1e-6, 1e-6
 
 
 def initial_params(rng_key: jax.Array, private: int = 0) -> dict:
@@ -55,18 +56,25 @@ def normal(params: dict, net: str, h: jax.Array) -> tuple[jax.Array, jax.Array]:
     return loc, 1e-3 + jnp.exp(log_scale)
 
 
-def product(loc, scale, subset, prior: float):
+def experts(params: dict, h: jax.Array) -> tuple[jax.Array, jax.Array]:
+    """η_s and Λ_s of Normal experts, bounded as the library's are."""
+    mean, raw = jnp.split(apply(params["expert"], h), 2, -1)
+    precision = jax.nn.softplus(raw) + MIN_PRECISION
+    precision = precision / (1 + MIN_VARIANCE * precision)
+    return jnp.sqrt(1 + precision) * mean, precision
+
+
+def product(eta, precision, subset, prior: float):
     """Of the experts of each subset `[..., N, M]`: means and scales `[..., N, D]`."""
-    precision = scale**-2
-    total = prior + jnp.where(subset[..., None], precision, 0).sum(-2)
-    pull = jnp.where(subset[..., None], precision * loc, 0).sum(-2)
-    return pull / total, total**-0.5
+    pull, total = (
+        jnp.where(subset[..., None], each, 0).sum(-2) for each in (eta, precision)
+    )
+    return pull / (prior + total), lax.rsqrt(prior + total)
 
 
 def ordinary(params, key, x, present, views, score, weight):
     """Σ_v weight (Σ score log p − log q + log p) for products of experts, STL."""
-    expert = normal(params, "expert", features(params, x, present))
-    loc, scale = product(*expert, views, 1.0)
+    loc, scale = product(*experts(params, features(params, x, present)), views, 1.0)
     z = loc + scale * jax.random.normal(key, loc.shape)
     log_q = log_normal(z, lax.stop_gradient(loc), lax.stop_gradient(scale))
     likelihood = jnp.where(score, log_x(params, [z] * MODALITIES, x), 0).sum(-1)
@@ -95,11 +103,11 @@ def mvae(params, key, x, present):
 
 def mvtcae(params, key, x, present, alpha: float = 0.9):
     """Total correlation (Hwang et al. 2021)."""
-    expert = normal(params, "expert", features(params, x, present))
-    loc, scale = product(*expert, present, 1e-6)
+    eta, precision = experts(params, features(params, x, present))
+    loc, scale = product(eta, precision, present, 0.0)
     z = loc + scale * jax.random.normal(key, loc.shape)
     log_q = log_normal(z, lax.stop_gradient(loc), lax.stop_gradient(scale))
-    each = log_normal(z[:, None], *expert)
+    each = log_normal(z[:, None], eta / precision, lax.rsqrt(precision))
     count = present.sum(-1)
     likelihood = jnp.where(present, log_x(params, [z] * MODALITIES, x), 0).sum(-1)
     cross = jnp.where(present, log_q[:, None] - each, 0).sum(-1)

@@ -10,8 +10,8 @@ STREAMED = ": streamed"  # figures of rows a second
 
 def measure(quick: bool = False) -> list[Figure]:
     """Seconds an epoch, their exponent, and those of `streaming` at the last N."""
-    counts, columns, rounds = ((1000, 4000), 20, 1) if quick else (ROWS, 200, 2)
-    sizes = [streaming.Sizes(n, columns, rounds) for n in counts]
+    counts, columns = ((1000, 4000), 20) if quick else (ROWS, 200)
+    sizes = [streaming.Sizes(n, columns, rounds=1) for n in counts]
     # The largest first: what others leave behind would hide the memory that it takes.
     figures = [streaming.measure(sizes=s) for s in sizes[::-1]][::-1]
     speeds = [{f.name: f.value for f in each} for each in figures]

@@ -69,12 +69,12 @@ def _budget(result: Mapping) -> tuple[int, int]:
 
 def settling(results: Sequence[Mapping], name: str = "gap") -> str:
     """How a figure depends on the steps, of the rows that were run with several."""
-    lines, columns = [], sorted({_budget(each)[1] for each in results})
+    columns = sorted({_budget(each)[1] for each in results})
+    lines = []
     for row, runs in _rows(results).items():
-        found = {_budget(r)[1]: r["figures"].get(name) for r in runs}
-        if len(found) > 1:
-            values = [found.get(steps) for steps in columns]
-            lines.append((row, *("" if v is None else f"{v:.1e}" for v in values)))
+        found = {steps: _mean(runs, steps, name) for steps in columns}
+        if sum(text != "" for text in found.values()) > 1:
+            lines.append((row, *found.values()))
     if not lines:
         return ""
     header = (f"{name} by steps", *map(str, columns))
@@ -82,15 +82,17 @@ def settling(results: Sequence[Mapping], name: str = "gap") -> str:
 
 
 def _rows(results: Sequence[Mapping]) -> dict[str, list[Mapping]]:
-    """Results that differ in steps only, by the others of their settings in words."""
+    """Results that differ in steps and seed only, by their other settings in words."""
     found: dict[str, list[Mapping]] = {}
     for each in results:
-        rest = {k: v for k, v in each["settings"].items() if k != "steps"}
-        words = ", ".join(
-            f"{k} {v}" if k == "seed" else f"{v}" for k, v in rest.items()
-        )
-        found.setdefault(words, []).append(each)
+        rest = {k: v for k, v in each["settings"].items() if k not in ("steps", "seed")}
+        found.setdefault(", ".join(map(str, rest.values())), []).append(each)
     return found
+
+
+def _mean(runs: Sequence[Mapping], steps: int, name: str) -> str:
+    mine = [run for run in runs if _budget(run)[1] == steps and name in run["figures"]]
+    return spread(figures(mine, name), -1) if mine else ""
 
 
 def about(results: Sequence[Mapping]) -> str:

@@ -49,7 +49,7 @@ from consilience.models import (
 
 TITLE = "Table 1: illustrative bi-modal linear model"
 BUDGETS = {
-    "default": Budget(seeds=5, steps=10_000, rows=5000),
+    "default": Budget(seeds=5, steps=20_000, rows=5000),
     "fast": Budget(seeds=1, steps=2000, rows=2000, few=True),
     "full": Budget(seeds=5, steps=40_000, rows=5000),
 }

@@ -92,7 +92,6 @@ def measure(quick: bool = False) -> list[Figure]:
             ("a hand-written scan", hand, "≤ 1.10" if name == "small" else ""),
             ("a scan of svi.update", svi, "< 1.05"),
         ):
-            found.append(
-                Figure(f"{name} net: a step of fit, of {what}", fit, "ms", other, aim)
-            )
+            title = f"{name} net: a step of fit, of {what}"
+            found.append(Figure(title, fit, "ms", other, aim))
     return found

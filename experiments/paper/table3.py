@@ -1,0 +1,115 @@
+"""Table 3: two modalities, one of them a label, through a non-linear map.
+
+x = f(z) + 0.1 ε with f bent and injective, the label u moves the sources z (Hirt et al.
+2024, section 5.2). Log-likelihoods and correlations stand beside those of the true model
+on the same rows, which are exact.
+"""
+
+from functools import lru_cache, partial
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import optax
+from numpyro.infer import SVI
+
+from consilience.datasets.nonlinear_simulators import LABEL, simulate_with_label
+from consilience.datasets.simulated import Simulated
+from consilience.experiments.paper.nonlinear import (
+    BOUNDS,
+    FEW,
+    MIXTURES,
+    ROWS,
+    InjectiveDecoder,
+    Row,
+    measured,
+    of_truth,
+    svi_of,
+)
+from consilience.experiments.paper.study import Budget, Cell
+from consilience.experiments.paper.table3_page import section
+from consilience.experiments.paper.training import train_seeds
+from consilience.experiments.paper.truth import by_quadrature
+from consilience.guides import MLPEncoder
+from consilience.inference import Networks
+from consilience.models import CategoricalLikelihood, MLPDecoder, NormalLikelihood
+
+TITLE = "Table 3: a label as modality, through a non-linear map"
+BUDGETS = {
+    "default": Budget(seeds=3, steps=8000, rows=4000),
+    "fast": Budget(seeds=1, steps=1500, rows=1000, few=True),
+    "full": Budget(seeds=5, steps=64_000, rows=4000),
+}
+LATENTS, LABELS, SCALE, WIDTH = 2, 5, 0.1, 128
+BATCH, RATE, SAMPLES = 250, 2e-3, 64
+BETAS = (1.0, 0.1)
+
+
+class Case(NamedTuple):
+    """The data of a seed.
+
+    Attributes:
+        simulated: rows, latents, truth.
+        exact: the true model's log-likelihood a row, and its posterior's correlations.
+        key_train: of initial values, order and noise.
+        key_measure: of what is estimated afterwards.
+    """
+
+    simulated: Simulated
+    exact: dict[str, float]
+    key_train: jax.Array
+    key_measure: jax.Array
+
+
+def cells(budget: Budget) -> list[Cell]:
+    """Every row under both bounds and both β; implicit gradients where there is a choice."""
+    every = [Row(*r, b, beta) for beta in BETAS for b in BOUNDS for r in ROWS]
+    every += [Row(*r, b, estimator="implicit") for b in BOUNDS for r in MIXTURES]
+    found = []
+    for row in [Row(*r) for r in FEW] if budget.few else every:
+        settings = row._asdict() | {"steps": budget.steps, "rows": budget.rows}
+        found.append(Cell(settings, partial(measure, **settings)))
+    return found
+
+
+def measure(seeds: list[int], steps: int, rows: int, **row) -> list[dict]:
+    """Figures of each seed's training, and those of the true model on its rows."""
+    svi = programs(Row(**row), steps)
+    cases = [case(seed, rows) for seed in seeds]
+    data = [each.simulated.data for each in cases]
+    keys = jnp.stack([each.key_train for each in cases])
+    trained = train_seeds(keys, svi, data, steps=steps, batch_size=BATCH)
+    found = []
+    for params, each in zip(trained, cases, strict=True):
+        known = (each.simulated.data, each.simulated.latents)
+        own = measured(each.key_measure, svi, params, *known, SAMPLES)
+        found.append(own | each.exact)
+    return found
+
+
+@lru_cache(maxsize=8)
+def case(seed: int, rows: int) -> Case:
+    """Data of a seed with what the truth says of them."""
+    key = jax.random.fold_in(jax.random.key(3), seed)
+    key_data, key_exact, key_train, key_measure = jax.random.split(key, 4)
+    simulated = simulate_with_label(key_data, rows, num_labels=LABELS, scale=SCALE)
+    exact = by_quadrature(key_exact, simulated, simulated.data)
+    figures = of_truth(exact, simulated.latents)
+    return Case(simulated, figures, key_train, key_measure)
+
+
+@lru_cache(maxsize=1)
+def programs(row: Row, steps: int) -> SVI:
+    """Model, guide, optimiser and bound of a row."""
+    encoder = partial(MLPEncoder, hidden=(WIDTH, WIDTH))
+    networks = Networks(
+        {"x": encoder, LABEL: partial(encoder, num_classes=LABELS)},
+        {"x": InjectiveDecoder, LABEL: partial(MLPDecoder, hidden=(WIDTH,))},
+        WIDTH,
+    )
+    likelihoods = {"x": NormalLikelihood(SCALE), LABEL: CategoricalLikelihood(LABELS)}
+    optimizer = optax.adam(optax.cosine_decay_schedule(RATE, steps))
+    return svi_of(row, LATENTS, likelihoods, networks, optimizer)
+
+
+__all__ = ["BUDGETS", "TITLE", "cells", "section"]

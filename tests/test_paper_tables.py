@@ -143,6 +143,26 @@ def test_training_makes_the_steps_that_were_asked_for():
         train(steps=10)
 
 
+def test_beta_follows_the_steps():
+    """One epoch of three steps: β = 1 is the bound's own, a first step of 0 is not."""
+    data, key = tiny_data(0), KEY[None]
+    settings = {"steps": 3, "batch_size": 4}
+    svi = tiny_svi(optax.adam(1e-1))
+
+    def trained(beta):
+        return train_seeds(key, svi, [data], beta=beta, **settings)[0]
+
+    usual = train_seeds(key, svi, [data], **settings)[0]
+    same = trained(lambda step: jnp.ones(()))
+    jax.tree.map(np.testing.assert_array_equal, usual, same)
+    from_second = trained(lambda step: jnp.where(step < 1, 0.0, 1.0))
+    without = trained(lambda step: jnp.zeros(()))
+    leaves = [jax.tree.leaves(each) for each in (usual, from_second, without)]
+    for first, second in ((0, 1), (1, 2)):
+        pairs = zip(leaves[first], leaves[second], strict=True)
+        assert any((a != b).any() for a, b in pairs)
+
+
 def test_each_seed_needs_its_rows():
     with pytest.raises(ValueError, match="one data set for each of 2 keys, got 1"):
         train_seeds(

@@ -1,7 +1,7 @@
 """Seeds trained by one compiled program, one after another or side by side."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from itertools import pairwise
 
@@ -24,6 +24,7 @@ def train_seeds(
     *,
     steps: int,
     batch_size: int,
+    beta: Callable | None = None,
 ) -> list[dict]:
     """Trained parameters of each seed on its own rows, which are of one shape.
 
@@ -40,6 +41,8 @@ def train_seeds(
         data: training rows of each seed.
         steps: updates of every seed; rounded up to whole epochs.
         batch_size: rows a step.
+        beta: β by step, such as `warm_up(1000)`; one object for all calls of a study, which
+            then share a compiled program. None: the bound's own.
 
     Raises:
         ValueError: there are not as many data sets as keys.
@@ -52,7 +55,7 @@ def train_seeds(
     rows = [each.bare() for each in data]
     size = min(batch_size, rows[0].size)
     epochs = math.ceil(steps / (rows[0].size // size))
-    settings = {"size": size, "epochs": epochs}
+    settings = {"size": size, "epochs": epochs, "beta": beta}
     if len(rows) == 1:
         return [_trained(svi, rng_keys[0], rows[0], many=False, **settings)]
     stacked = jax.tree.map(lambda *leaves: jnp.stack(leaves), *rows)
@@ -60,12 +63,13 @@ def train_seeds(
     return [jax.tree.map(lambda leaf, i=i: leaf[i], together) for i in range(len(rows))]
 
 
-def _trained(svi: SVI, rng_key, data, *, size: int, epochs: int, many: bool) -> dict:
+def _trained(svi: SVI, rng_key, data, *, size, epochs: int, beta, many: bool) -> dict:
     """Constrained parameters; every twentieth of the way the bound must be finite."""
     state, key_order = _start(svi, rng_key, data, size, many)
+    fixed = {"size": size, "beta": beta, "many": many}
     marks = sorted({round(i * epochs / SEGMENTS) for i in range(SEGMENTS + 1)})
     for first, last in pairwise(marks):
-        state, bound = _segment(svi, state, data, key_order, first, last, size, many)
+        state, bound = _segment(svi, state, data, key_order, first, last, **fixed)
         if not jnp.isfinite(bound).all():
             raise FloatingPointError(
                 f"training: the bound after {last} of {epochs} epochs is {bound}; expected "
@@ -83,18 +87,27 @@ def _start(svi: SVI, rng_key, data, size: int, many: bool):
     return _each(start, many)(rng_key, data)
 
 
-@partial(jax.jit, static_argnames=("svi", "size", "many"), donate_argnames="state")
-def _segment(svi, state, data, rng_key, first, last, size: int, many: bool):
+@partial(
+    jax.jit,
+    static_argnames=("svi", "size", "beta", "many"),
+    donate_argnames="state",
+)
+def _segment(svi, state, data, rng_key, first, last, *, size: int, beta, many: bool):
     """Epochs from `first` to `last`, and the mean bound a row of the last one."""
 
     def run(state, data, key):
-        def step(state, rows):
-            state, loss = svi.update(state, data.batch(rows))
+        count = data.size // size
+
+        def step(state, now):
+            index, rows = now
+            more = {} if beta is None else {"beta": beta(index)}
+            state, loss = svi.update(state, data.batch(rows), **more)
             return state, -loss / data.size
 
         def epoch(index, carry):
-            order = epoch_order(key, index, data.size, size)[: data.size // size]
-            state, bounds = lax.scan(step, carry[0], order)
+            order = epoch_order(key, index, data.size, size)[:count]
+            now = (index * count + jnp.arange(count), order)
+            state, bounds = lax.scan(step, carry[0], now)
             return state, bounds.mean()
 
         return lax.fori_loop(first, last, epoch, (state, jnp.zeros(())))

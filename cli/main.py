@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from consilience.cli import cache, compare, encode, evaluate, fit, impute, resume
 from consilience.datasets.names import nearest
 from consilience.experiments import demo
+from consilience.experiments.paper import command as paper
 
 COMMANDS = {
     "fit": fit,
@@ -18,6 +19,7 @@ COMMANDS = {
     "evaluate": evaluate,
     "compare": compare,
     "demo": demo,
+    "paper": paper,
 }
 
 

@@ -12,7 +12,7 @@ from scipy.special import expit
 
 from consilience.datasets.digits import WORDS
 from consilience.datasets.text_digits import read_words, write_words
-from consilience.experiments.paper import mst
+from consilience.experiments.paper import command, mst
 from consilience.experiments.paper.mst_data import Sources, modalities, paired_rows
 from consilience.experiments.paper.mst_networks import (
     AGGREGATIONS,
@@ -182,7 +182,8 @@ def test_the_table_has_all_rows(folder, tmp_path):
     found = mst.cases()
     assert len(set(found)) == len(found) == 8 + 8 + 4 + 16
     assert {case.aggregation for case in found} == {*AGGREGATIONS, *ENLARGED}
-    cells = mst.cells(mst.BUDGETS["full"], Sources(folder), tmp_path)
+    given = options("--data", folder, "--out", tmp_path)
+    cells = mst.cells(mst.BUDGETS["full"], given)
     assert len({cell.name(0) for cell in cells}) == len(found)
     assert set(mst.BUDGETS) == {"default", "fast", "full"}
 
@@ -251,14 +252,13 @@ def test_the_page_says_what_stands_in_for_svhn():
 
 def options(*words):
     parser = argparse.ArgumentParser()
-    mst.add_options(parser)
-    return mst.sources_of(parser.parse_args([str(word) for word in words]))
+    command.add_arguments(parser)
+    return parser.parse_args(["mst", *(str(word) for word in words)])
 
 
 def test_files_are_asked_for_before_anything_is_trained(tmp_path):
     with pytest.raises(ValueError, match="--data: expected a folder with the files"):
-        options()
-    sources = options("--data", tmp_path, "--colour", tmp_path / "c.npz")
+        command.run(options("--out", tmp_path / "new"))
     with pytest.raises(FileNotFoundError, match="MNIST database of Yann LeCun"):
-        mst.study(tmp_path, mst.BUDGETS["fast"], sources)
-    assert not (tmp_path / "mst.json").exists()
+        command.run(options("--out", tmp_path / "new", "--data", tmp_path))
+    assert not (tmp_path / "new").exists()

@@ -345,7 +345,7 @@ class Quick:
     def __init__(self):
         self.budgets = []
 
-    def cells(self, budget):
+    def cells(self, budget, options):
         self.budgets.append(budget)
         return [Cell(self.row(r, budget), self.work) for r in ("a", "b")]
 
@@ -424,9 +424,9 @@ def test_out_must_be_a_folder(tmp_path, quick):
 @pytest.mark.parametrize("table", [table1, table2], ids=["table1", "table2"])
 def test_tables_have_all_rows_and_every_budget(table):
     assert set(table.BUDGETS) == {"default", "fast", "full"}
-    cells = table.cells(table.BUDGETS["full"])
+    cells = table.cells(table.BUDGETS["full"], None)
     assert len({cell.name(0) for cell in cells}) == len(cells) == 16
-    few = table.cells(table.BUDGETS["fast"])
+    few = table.cells(table.BUDGETS["fast"], None)
     assert len(few) <= 4
 
 

@@ -7,38 +7,70 @@ from pathlib import Path
 import jax
 
 from consilience.experiments.options import whole_number
-from consilience.experiments.paper import page, table1, table2
+from consilience.experiments.paper import mst, page, table1, table2, table3, table4
 from consilience.experiments.paper.study import Budget, Cell, run_study
 
-TABLES = {"table1": table1, "table2": table2}
+TABLES = {
+    "table1": table1,
+    "table2": table2,
+    "table3": table3,
+    "table4": table4,
+    "mst": mst,
+}
 PAGE = "paper.md"
+USAGE = "consilience paper TABLE [--out FOLDER] [options]"
+EXAMPLES = """examples:
+  consilience paper table1
+  consilience paper table1 --resume --seeds 5
+  consilience paper mst --data FOLDER --colour photographs.npz
+"""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
-    parser.add_argument("table", choices=(*TABLES, "page"), help="page: write it anew")
-    parser.add_argument("--out", type=Path, default=Path("paper"), help="folder")
-    size = parser.add_mutually_exclusive_group()
-    size.add_argument("--fast", action="store_true", help="the trends, in a minute")
-    size.add_argument("--full", action="store_true", help="the paper's budget")
-    parser.add_argument("--seeds", type=whole_number(1), help="replaces the budget's")
-    parser.add_argument("--steps", type=whole_number(1), help="replaces the budget's")
     parser.add_argument(
-        "--only",
-        nargs="+",
-        metavar="WORD",
-        help="rows whose settings have all of these",
+        "table",
+        choices=(*TABLES, "page"),
+        metavar="TABLE",
+        help=f"{', '.join(TABLES)} (MNIST-SVHN-Text), or page: write it anew",
+    )
+    parser.add_argument(
+        "--out",
+        type=Path,
+        default=Path("paper"),
+        metavar="FOLDER",
+        help="results as .json, the page as paper.md, pictures as .png",
     )
     there = parser.add_mutually_exclusive_group()
     there.add_argument(
         "--resume", action="store_true", help="go on where a study stopped"
     )
     there.add_argument("--overwrite", action="store_true", help="begin anew")
-    parser.add_argument(
+    _add_budget(parser)
+    mst.add_options(parser)
+
+
+def _add_budget(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group("budget")
+    size = group.add_mutually_exclusive_group()
+    size.add_argument("--fast", action="store_true", help="the trends, in a minute")
+    size.add_argument("--full", action="store_true", help="the paper's, for days")
+    replaced = {"type": whole_number(1), "metavar": "N"}
+    group.add_argument(
+        "--seeds", help="data sets; replaces the table's own", **replaced
+    )
+    group.add_argument("--steps", help="of each training; likewise", **replaced)
+    group.add_argument(
+        "--only",
+        nargs="+",
+        metavar="WORD",
+        help="rows whose settings have all of these",
+    )
+    group.add_argument(
         "--side-by-side",
         action=argparse.BooleanOptionalAction,
         default=None,
-        help="all seeds in one program; default: on accelerators",
+        help="all seeds in one program; by default on accelerators",
     )
 
 
@@ -63,12 +95,14 @@ def _study(options: argparse.Namespace) -> None:
             f"--out: {path} has results of an earlier study; add --resume to go on with "
             "it, or --overwrite"
         )
-    cells = _chosen(table.cells(budget), options.only or ())
+    cells = _chosen(table.cells(budget, options), options.only or ())
     options.out.mkdir(parents=True, exist_ok=True)
     together = options.side_by_side
     if together is None:
         together = jax.default_backend() != "cpu"
-    run_study(path, cells, budget.seeds, together)
+    results = run_study(path, cells, budget.seeds, together)
+    if hasattr(table, "draw"):
+        table.draw(results, options.out)
 
 
 def _chosen(cells: list[Cell], words: Sequence[str]) -> list[Cell]:
@@ -89,9 +123,3 @@ def budget_of(options: argparse.Namespace) -> Budget:
     given = {"seeds": options.seeds, "steps": options.steps}
     asked = {name: value for name, value in given.items() if value is not None}
     return TABLES[options.table].BUDGETS[size]._replace(**asked)
-
-
-if __name__ == "__main__":
-    arguments = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    add_arguments(arguments)
-    run(arguments.parse_args())

@@ -1,31 +1,29 @@
 """Figures 1, 4 and 5: latents and reconstructions of Table 3's first data set.
 
-    python -m consilience.experiments.paper.figures --out paper
-
-Trains the rows of Table 3 anew, each kept in a file of its own once it is trained.
+A training of the study leaves what is drawn of it in a file, so that a study that was
+stopped and resumed draws the same pictures.
 """
 
-import argparse
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
+import jax
 import numpy as np
 from jaxtyping import Float
 from scipy.optimize import linear_sum_assignment
 
 from consilience.datasets.nonlinear_simulators import LABEL
+from consilience.datasets.simulated import Simulated
 from consilience.evaluation.style import color, marker, styled
-from consilience.experiments.options import whole_number
-from consilience.experiments.paper import table3
 from consilience.experiments.paper.nonlinear import ROWS, Row
-from consilience.experiments.paper.training import train_seeds
 from consilience.inference import generate, posterior
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 POINTS, LOOK = 1500, {"s": 4, "alpha": 0.5, "linewidths": 0}
+LATENTS = "latents"
 # Rows and bound of each picture.
 PICTURES = {
     "figure1": ((ROWS[0], ROWS[2], ROWS[4], ROWS[6]), "masked"),
@@ -48,53 +46,58 @@ class Panel(NamedTuple):
     x: Float[np.ndarray, "rows 2"]
 
 
-def write_figures(
-    folder: Path, steps: int, rows: int, pictures: Mapping[str, tuple] = PICTURES
-) -> list[Path]:
-    """Train what is not kept yet, and write one file a picture.
+def pictured(row: Row) -> bool:
+    """Whether a row stands in a picture."""
+    return row.beta == 1 and row.estimator == "stratified"
 
-    Args:
-        folder: of pictures; `latents/` in it keeps what was trained.
-        steps: of each training.
-        rows: of the data set.
-        pictures: rows and bound by name.
-    """
-    simulated = table3.case(0, rows).simulated
-    labels = np.asarray(simulated.data.values[LABEL])[:POINTS]
-    observed = np.asarray(simulated.data.values["x"])[:POINTS]
-    truth = Panel("truth", np.asarray(simulated.latents)[:POINTS], observed)
+
+def keep(
+    rng_key,
+    programs: tuple[Callable, Callable, dict],
+    simulated: Simulated,
+    row: Row,
+    folder: Path,
+) -> None:
+    """One posterior draw a row, and the mean of x there, in a file of `folder`/latents."""
+    model, guide, params = programs
+    count = min(POINTS, simulated.data.size)
+    some = simulated.data.take(np.arange(count))
+    key_z, key_x = jax.random.split(rng_key)
+    z = posterior(key_z, guide, params, some, num_samples=1)["z"][0]
+    x = generate(key_x, model, guide, params, some, mean=True)["x"][0]
+    path = _file(folder, row)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    true = {"true_z": simulated.latents[:count], "true_x": some.values["x"]}
+    np.savez_compressed(path, z=z, x=x, label=some.values[LABEL], **true)
+
+
+def draw_kept(folder: Path) -> list[Path]:
+    """Write each picture all of whose rows were kept; which they are."""
     written = []
-    for name, (methods, bound) in pictures.items():
-        found = [
-            trained(folder / "latents", Row(*m, bound), steps, rows) for m in methods
-        ]
-        panels = [truth, *(aligned(panel, truth.z) for panel in found)]
-        written.append(folder / f"{name}.png")
-        _save(draw(panels, labels), written[-1])
+    for name, (methods, bound) in PICTURES.items():
+        rows = [Row(*method, bound) for method in methods]
+        if all(_file(folder, row).exists() for row in rows):
+            written.append(folder / f"{name}.png")
+            _save(draw(*_panels(folder, rows)), written[-1])
     return written
 
 
-def trained(folder: Path, row: Row, steps: int, rows: int) -> Panel:
-    """One posterior draw a row, and the mean of x there; kept as a file."""
-    prior = "" if row.aggregation.endswith("Mixture") else f"\n{row.prior} prior"
-    path = folder / f"{row.bound}-{row.aggregation}-{row.prior}-{steps}-{rows}.npz"
-    if not path.exists():
-        folder.mkdir(parents=True, exist_ok=True)
-        z, x = _draws(row, steps, rows)
-        np.savez_compressed(path, z=z, x=x)
-    with np.load(path, allow_pickle=False) as kept:
-        return Panel(row.aggregation + prior, kept["z"], kept["x"])
+def _panels(folder: Path, rows: Sequence[Row]) -> tuple[list[Panel], np.ndarray]:
+    found = []
+    for row in rows:
+        with np.load(_file(folder, row), allow_pickle=False) as kept:
+            truth = Panel("truth", kept["true_z"], kept["true_x"])
+            prior = (
+                "" if row.aggregation.endswith("Mixture") else f"\n{row.prior} prior"
+            )
+            panel = Panel(row.aggregation + prior, kept["z"], kept["x"])
+            found.append(aligned(panel, truth.z))
+            labels = kept["label"]
+    return [truth, *found], labels
 
 
-def _draws(row: Row, steps: int, rows: int) -> tuple[np.ndarray, np.ndarray]:
-    svi, case = table3.programs(row, steps), table3.case(0, rows)
-    data = case.simulated.data
-    settings = {"steps": steps, "batch_size": table3.BATCH}
-    params = train_seeds(case.key_train[None], svi, [data], **settings)[0]
-    some, key = data.take(np.arange(POINTS)), case.key_measure
-    z = posterior(key, svi.guide, params, some, num_samples=1)["z"][0]
-    made = generate(key, svi.model, svi.guide, params, some, mean=True)
-    return np.asarray(z), np.asarray(made["x"][0])
+def _file(folder: Path, row: Row) -> Path:
+    return folder / LATENTS / f"{row.bound}-{row.aggregation}-{row.prior}.npz"
 
 
 def aligned(panel: Panel, truth: Float[np.ndarray, "rows 2"]) -> Panel:
@@ -132,19 +135,3 @@ def _save(figure: "Figure", path: Path) -> None:
 
     figure.savefig(path)
     plt.close(figure)
-
-
-def main(words: Sequence[str] | None = None) -> None:
-    """The command."""
-    budget = table3.BUDGETS["default"]
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--out", type=Path, default=Path("paper"), help="folder")
-    parser.add_argument("--steps", type=whole_number(1), default=budget.steps)
-    parser.add_argument("--rows", type=whole_number(POINTS), default=budget.rows)
-    options = parser.parse_args(words)
-    for path in write_figures(options.out, options.steps, options.rows):
-        print(path)
-
-
-if __name__ == "__main__":
-    main()

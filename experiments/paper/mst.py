@@ -40,7 +40,7 @@ from consilience.experiments.paper.mst_pictures import (
     draw_rates,
 )
 from consilience.experiments.paper.mst_sizes import SIZES
-from consilience.experiments.paper.study import Cell, run_study
+from consilience.experiments.paper.study import Cell
 from consilience.experiments.paper.training import train_seeds
 
 TITLE = "Tables 5 to 14: MNIST-SVHN-Text"
@@ -88,12 +88,18 @@ EFFORTS = {
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Where the files are."""
     group = parser.add_argument_group("mst, files of yours")
-    group.add_argument("--data", type=Path, help="folder with MNIST's and SVHN's files")
     group.add_argument(
-        "--colour", type=Path, help="an .npz of colour images in SVHN's place"
+        "--data",
+        type=Path,
+        metavar="FOLDER",
+        help="has MNIST's files (IDX or mnist.npz) and SVHN's (.mat, cropped digits)",
+    )
+    file = {"type": Path, "metavar": "FILE"}
+    group.add_argument(
+        "--colour", help="an .npz of colour images in SVHN's place", **file
     )
     group.add_argument(
-        "--speech", type=Path, help="an .npz of spectrograms, a fourth modality"
+        "--speech", help="an .npz of spectrograms, a fourth modality", **file
     )
 
 
@@ -109,25 +115,6 @@ def sources_of(options: argparse.Namespace) -> Sources:
             "--colour gives other colour images of digits in SVHN's place"
         )
     return Sources(options.data, options.colour, options.speech)
-
-
-def study(folder: Path, budget: Budget, sources: Sources, **settings) -> list[dict]:
-    """Train every row, keep all figures in `mst.json`, and draw.
-
-    Args:
-        folder: is there; results of an earlier study in it are gone on with.
-        budget: how much.
-        sources: the files.
-        settings: `say` of `run_study`.
-
-    Raises:
-        FileNotFoundError: a file is not there: what to get, and where from.
-        ValueError: a file is damaged or another.
-    """
-    path = folder / "mst.json"
-    results = run_study(path, cells(budget, sources, folder), budget.seeds, **settings)
-    draw(results, folder)
-    return results
 
 
 def draw(results: Sequence[Mapping], folder: Path) -> None:
@@ -146,13 +133,14 @@ def cases(few: bool = False) -> list[Case]:
     return plain + private + enlarged + curves
 
 
-def cells(budget: Budget, sources: Sources, folder: Path) -> list[Cell]:
-    """One for each row; pictures of some go to `folder`.
+def cells(budget: Budget, options: argparse.Namespace) -> list[Cell]:
+    """One for each row; pictures of some go to the folder of results.
 
     Raises:
         FileNotFoundError: a file is not there: what to get, and where from.
-        ValueError: a file is damaged or another.
+        ValueError: no folder of files is given; a file is damaged or another.
     """
+    sources = sources_of(options)
     measured(sources)  # before anything is compiled
     shared = {
         "modalities": "+".join(modalities(sources)),
@@ -160,7 +148,7 @@ def cells(budget: Budget, sources: Sources, folder: Path) -> list[Cell]:
         "rows": budget.rows,
         "size": budget.size,
     }
-    work = partial(measure, budget=budget, sources=sources, folder=folder)
+    work = partial(measure, budget=budget, sources=sources, folder=options.out)
     return [
         Cell(case._asdict() | shared, partial(work, case)) for case in cases(budget.few)
     ]
@@ -204,13 +192,4 @@ def _rows(seed: int, budget: Budget, sources: Sources) -> tuple[Rows, dict]:
     return rows, classifiers_of(key_classifiers, rows.alone, epochs)
 
 
-__all__ = [
-    "BUDGETS",
-    "TITLE",
-    "add_options",
-    "cells",
-    "draw",
-    "section",
-    "sources_of",
-    "study",
-]
+__all__ = ["BUDGETS", "TITLE", "add_options", "cells", "draw", "section", "sources_of"]

@@ -19,6 +19,40 @@ permutation-invariant encoders and tighter variational bounds, TMLR 2024. Writte
 """
 
 
+# Rows stand in the order of these settings, and words in the order of these words.
+KEYS = (
+    "modalities",
+    "missing",
+    "latents",
+    "beta",
+    "law",
+    "bound",
+    "estimator",
+    "prior",
+    "aggregation",
+    "seed",
+)
+WORDS = (
+    "hierarchical",
+    "independent",
+    "shared",
+    "private",
+    "masked",
+    "standard",
+    "mixture",
+    "stratified",
+    "implicit",
+    "PoE",
+    "PoE+",
+    "MoE",
+    "MoE+",
+    "SumPooling",
+    "SelfAttention",
+    "SumPoolingMixture",
+    "SelfAttentionMixture",
+)
+
+
 class Point(NamedTuple):
     """One figure of the paper beside ours.
 
@@ -47,13 +81,23 @@ def written(folder: Path, tables: Mapping[str, ModuleType]) -> str:
     for name, table in tables.items():
         path = folder / f"{name}.json"
         if path.exists():
-            every = list(read(path).values())
+            every = in_order(list(read(path).values()))
             shown = of_most_steps(every)
             parts = [f"## {table.TITLE}", about(every), table.section(shown)]
             sections.append("\n\n".join(parts) + settling(every))
     if not sections:
         raise ValueError(f"--out: expected results in {folder}, found none")
     return "\n".join([HEAD, *sections])
+
+
+def in_order(results: Sequence[Mapping]) -> list[Mapping]:
+    """As a table has them, however they were run."""
+
+    def place(result: Mapping) -> list[tuple]:
+        found = [result["settings"].get(key, 0) for key in KEYS]
+        return [(WORDS.index(v), "") if v in WORDS else (-1, v) for v in found]
+
+    return sorted(results, key=place)
 
 
 def of_most_steps(results: Sequence[Mapping]) -> list[Mapping]:

@@ -4,6 +4,7 @@ x_1 = z_0 + z_1 + u_1, x_2 = z_0 + 10 z_2 + u_2, σ = 1 given (Hirt et al. 2024,
 5.1). Every column is exact: the decoders are linear, the posteriors Gaussian.
 """
 
+from argparse import Namespace
 from collections.abc import Callable
 from functools import lru_cache, partial
 
@@ -70,7 +71,7 @@ FEW = (
 )
 
 
-def cells(budget: Budget) -> list[Cell]:
+def cells(budget: Budget, options: Namespace) -> list[Cell]:
     """Every aggregation under every bound and law of subsets."""
     rows = [(a, b, law) for law in LAWS for b in BOUNDS for a in AGGREGATIONS]
     found = []

@@ -4,6 +4,7 @@ Gap and mean correlations (Hirt et al. 2024, section 5.1). The gap is exact; cor
 are those of the exact posterior of the true model at best, computed on the same rows.
 """
 
+from argparse import Namespace
 from collections.abc import Callable
 from functools import lru_cache, partial
 from typing import NamedTuple
@@ -71,7 +72,7 @@ BOUNDS = {"masked": MaskedELBO, "mixture": MixtureELBO}
 AGGREGATIONS = ("PoE", "MoE", "SumPooling", "SelfAttention")
 
 
-def cells(budget: Budget) -> list[Cell]:
+def cells(budget: Budget, options: Namespace) -> list[Cell]:
     """Both laws of the data, both bounds, every aggregation."""
     kinds = ("shared", "private")
     rows = [(k, b, a) for k in kinds for b in BOUNDS for a in AGGREGATIONS]

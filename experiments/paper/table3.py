@@ -5,7 +5,10 @@ x = f(z) + 0.1 ε with f bent and injective, the label u moves the sources z (Hi
 on the same rows, which are exact.
 """
 
+from argparse import Namespace
+from collections.abc import Mapping, Sequence
 from functools import lru_cache, partial
+from pathlib import Path
 from typing import NamedTuple
 
 import jax
@@ -15,6 +18,7 @@ from numpyro.infer import SVI
 
 from consilience.datasets.nonlinear_simulators import LABEL, simulate_with_label
 from consilience.datasets.simulated import Simulated
+from consilience.experiments.paper.figures import draw_kept, keep, pictured
 from consilience.experiments.paper.nonlinear import (
     BOUNDS,
     FEW,
@@ -61,18 +65,24 @@ class Case(NamedTuple):
     key_measure: jax.Array
 
 
-def cells(budget: Budget) -> list[Cell]:
+def cells(budget: Budget, options: Namespace) -> list[Cell]:
     """Every row under both bounds and both β; implicit gradients where there is a choice."""
     every = [Row(*r, b, beta) for beta in BETAS for b in BOUNDS for r in ROWS]
     every += [Row(*r, b, estimator="implicit") for b in BOUNDS for r in MIXTURES]
     found = []
     for row in [Row(*r) for r in FEW] if budget.few else every:
         settings = row._asdict() | {"steps": budget.steps, "rows": budget.rows}
-        found.append(Cell(settings, partial(measure, **settings)))
+        work = partial(measure, folder=options.out, **settings)
+        found.append(Cell(settings, work))
     return found
 
 
-def measure(seeds: list[int], steps: int, rows: int, **row) -> list[dict]:
+def draw(results: Sequence[Mapping], folder: Path) -> None:
+    """Figures 1, 4 and 5, of the rows that were trained."""
+    draw_kept(folder)
+
+
+def measure(seeds: list[int], folder: Path, steps: int, rows: int, **row) -> list[dict]:
     """Figures of each seed's training, and those of the true model on its rows."""
     svi = programs(Row(**row), steps)
     cases = [case(seed, rows) for seed in seeds]
@@ -80,10 +90,13 @@ def measure(seeds: list[int], steps: int, rows: int, **row) -> list[dict]:
     keys = jnp.stack([each.key_train for each in cases])
     trained = train_seeds(keys, svi, data, steps=steps, batch_size=BATCH)
     found = []
-    for params, each in zip(trained, cases, strict=True):
+    for seed, params, each in zip(seeds, trained, cases, strict=True):
         known = (each.simulated.data, each.simulated.latents)
         own = measured(each.key_measure, svi, params, *known, SAMPLES)
         found.append(own | each.exact)
+        if seed == 0 and pictured(Row(**row)):
+            fitted = (svi.model, svi.guide, params)
+            keep(each.key_measure, fitted, each.simulated, Row(**row), folder)
     return found
 
 
@@ -112,4 +125,4 @@ def programs(row: Row, steps: int) -> SVI:
     return svi_of(row, LATENTS, likelihoods, networks, optimizer)
 
 
-__all__ = ["BUDGETS", "TITLE", "cells", "section"]
+__all__ = ["BUDGETS", "TITLE", "cells", "draw", "section"]

@@ -5,6 +5,7 @@ x_s = f_s(z) + 0.5 ε with injective f_s; a hidden label moves the sources z (Hi
 code has by default. All figures are of test rows, with the same missingness.
 """
 
+from argparse import Namespace
 from functools import lru_cache, partial
 from typing import NamedTuple
 
@@ -68,7 +69,7 @@ class Case(NamedTuple):
     key_measure: jax.Array
 
 
-def cells(budget: Budget) -> list[Cell]:
+def cells(budget: Budget, options: Namespace) -> list[Cell]:
     """Every row under both bounds, for each number of modalities, complete and not."""
     cases = [(m, missing) for m in MODALITIES for missing in MISSING]
     every = [(*c, Row(*r, b)) for c in cases for b in BOUNDS for r in ROWS]

@@ -1,0 +1,164 @@
+"""Tables 3 and 4: rows, comparisons, pictures, and trends in runs of seconds."""
+
+import argparse
+import json
+from types import SimpleNamespace
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from flax import nnx
+
+from consilience.datasets.nonlinear_simulators import apply_layers
+from consilience.experiments.paper import (
+    command,
+    figures,
+    nonlinear_page,
+    table3,
+    table4,
+)
+from consilience.experiments.paper.nonlinear import InjectiveDecoder, Row
+from consilience.experiments.paper.study import read
+
+KEY = jax.random.key(20240131)
+
+
+# Programs
+
+
+def test_the_true_map_is_a_decoder():
+    truth = table3.case(0, 50).simulated.truth
+    first, second = truth.layers["x"]
+    decoder = InjectiveDecoder(2, (2,), rngs=nnx.Rngs(0))
+    state = nnx.state(decoder, nnx.Param)
+    for layer, kernel in zip(
+        state["net"]["layers"].values(), (first, second), strict=True
+    ):
+        layer["kernel"].set_value(kernel)
+        layer["bias"].set_value(jnp.zeros(2))
+    nnx.update(decoder, state)
+    z = jax.random.normal(KEY, (7, 2)) * 3
+    np.testing.assert_allclose(
+        decoder(z),
+        apply_layers(truth.layers["x"], truth.slope, z),
+        rtol=1e-5,
+        atol=1e-5,
+    )
+
+
+@pytest.mark.parametrize(
+    ("table", "count"), [(table3, 36), (table4, 68)], ids=["table3", "table4"]
+)
+def test_tables_have_all_rows_and_every_budget(table, count, tmp_path):
+    options = SimpleNamespace(out=tmp_path)
+    assert set(table.BUDGETS) == {"default", "fast", "full"}
+    cells = table.cells(table.BUDGETS["full"], options)
+    assert len({cell.name(0) for cell in cells}) == len(cells) == count
+    assert len(table.cells(table.BUDGETS["fast"], options)) <= 4
+
+
+def test_seeds_are_other_data_and_test_rows_are_no_training_rows():
+    case = table4.case(0, 4, 0.5, 60)
+    other = table4.case(1, 4, 0.5, 60)
+    name = case.train.names[0]
+    parts = (case.train, case.test, other.train)
+    rows = [np.asarray(x.values[name])[np.asarray(x.present)[:, 0]] for x in parts]
+    assert not any((a[:, None] == b).all(-1).any() for a, b in [rows[:2], rows[::2]])
+    share = float(np.asarray(case.train.present).mean())
+    assert 0.4 < share < 0.7
+    assert np.asarray(case.train.present).any(1).all()
+
+
+# Comparisons
+
+
+def result(bound, aggregation, prior, seed, llh, **more):
+    row = Row(aggregation, prior, bound, **more)._asdict()
+    figures = {"llh": llh, "exact_llh": -3.0, "mcc_samples": 0.9, "mcc_means": 0.95}
+    figures |= {"exact_mcc_samples": 0.96, "exact_mcc_means": 0.98}
+    return {"settings": row | {"rows": 1000, "seed": seed}, "figures": figures}
+
+
+def test_runs_are_paired_by_seed_and_rows_beside_the_truth():
+    results = [result("masked", "SumPooling", "standard", s, -3.5 - s) for s in (0, 1)]
+    results += [result("mixture", "SumPooling", "standard", s, -4 - s) for s in (1, 0)]
+    results += [result("masked", "PoE", "standard", 1, -5.0)]
+    results += [result("masked", "SumPooling", "mixture", s, -3.1) for s in (0, 1)]
+    found = {p.what: p for p in nonlinear_page.orders(results)}
+    point = found["SumPooling, standard prior: masked over mixture bound"]
+    assert point.ours == "2 of 2 seeds, 0.500 ± 0.000 nats a row"
+    assert point.holds
+    assert found["masked: learned over fixed aggregations"].ours.startswith("1 of 1")
+    assert found["SumPooling, masked: mixture over standard prior"].holds
+    *_, truth = nonlinear_page.rows(results)
+    assert truth[4] == "-3.00 ± 0.00"
+    first = next(nonlinear_page.rows(results))
+    assert first[4:6] == ("-4.00 ± 0.71", "1.000 ± 0.707")
+
+
+def test_estimators_are_compared_on_the_same_seeds():
+    mixture = ("masked", "SumPoolingMixture", "mixture")
+    results = [result(*mixture, s, -3.1 - s) for s in (0, 1)]
+    results += [result(*mixture, s, -3.3 - s, estimator="implicit") for s in (0, 1)]
+    (point,) = nonlinear_page.estimators(results)
+    assert "0.200 ± 0.000 apart" in point.ours
+    assert point.holds is None
+
+
+@pytest.mark.parametrize(
+    ("table", "settings"),
+    [(table3, {}), (table4, {"modalities": 4, "missing": 0.0})],
+    ids=["table3", "table4"],
+)
+def test_sections_say_what_was_aimed_at(table, settings):
+    results = [
+        result("masked", "SumPoolingMixture", "mixture", s, -3.1) for s in (0, 1)
+    ]
+    for each in results:
+        each["settings"] |= settings
+    text = table.section(results)
+    assert "*true model*" in text
+    assert "| SumPoolingMixture, " in text
+    assert "**no**" in text  # .9 is none of the aims
+
+
+# Pictures
+
+
+def test_latents_are_put_in_the_order_of_the_truth():
+    truth = np.random.default_rng(0).normal(size=(200, 2))
+    panel = figures.Panel("a", np.stack([-truth[:, 1], truth[:, 0]], 1), truth)
+    np.testing.assert_array_equal(figures.aligned(panel, truth).z, truth)
+
+
+def test_pictures_need_all_their_rows(tmp_path):
+    made = np.random.default_rng(0).normal(size=(4, 30, 2)).astype(np.float32)
+    arrays = dict(zip(("z", "x", "true_z", "true_x"), made, strict=True))
+    arrays["label"] = np.arange(30) % 5
+    methods, bound = figures.PICTURES["figure1"]
+    (tmp_path / "latents").mkdir()
+    for method in methods:
+        assert figures.draw_kept(tmp_path) == []
+        row = Row(*method, bound)
+        name = f"{row.bound}-{row.aggregation}-{row.prior}.npz"
+        np.savez(tmp_path / "latents" / name, **arrays)
+    assert figures.draw_kept(tmp_path) == [tmp_path / "figure1.png"]
+    assert (tmp_path / "figure1.png").stat().st_size > 10_000
+
+
+# Trends
+
+
+def trained(tmp_path, name):
+    parser = argparse.ArgumentParser()
+    command.add_arguments(parser)
+    command.run(parser.parse_args([name, "--out", str(tmp_path), "--fast"]))
+    json.loads((tmp_path / f"{name}.json").read_text())
+    found = {
+        tuple(each["settings"][k] for k in ("aggregation", "bound")): each["figures"]
+        for each in read(tmp_path / f"{name}.json").values()
+    }
+    single = found["SumPooling", "masked"]
+    mixed = (found["SumPoolingMixture", b] for b in ("masked", "mixture"))
+    return single, *mixed

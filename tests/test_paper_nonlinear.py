@@ -5,7 +5,6 @@ import json
 from types import SimpleNamespace
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 import pytest
 from flax import nnx
@@ -18,7 +17,8 @@ from consilience.experiments.paper import (
     table3,
     table4,
 )
-from consilience.experiments.paper.nonlinear import InjectiveDecoder, Row
+from consilience.experiments.paper.injective import InjectiveDecoder, holding
+from consilience.experiments.paper.nonlinear import Row, cooling
 from consilience.experiments.paper.study import read
 
 KEY = jax.random.key(20240131)
@@ -29,26 +29,30 @@ KEY = jax.random.key(20240131)
 
 def test_the_true_map_is_a_decoder():
     truth = table3.case(0, 50).simulated.truth
-    first, second = truth.layers["x"]
-    decoder = InjectiveDecoder(2, (2,), rngs=nnx.Rngs(0))
+    decoder = InjectiveDecoder(2, (2,), pairs=3, rngs=nnx.Rngs(0))
     state = nnx.state(decoder, nnx.Param)
-    for layer, kernel in zip(
-        state["net"]["layers"].values(), (first, second), strict=True
-    ):
-        layer["kernel"].set_value(kernel)
-        layer["bias"].set_value(jnp.zeros(2))
+    nnx.replace_by_pure_dict(state, holding(truth.layers["x"], 6))
     nnx.update(decoder, state)
     z = jax.random.normal(KEY, (7, 2)) * 3
-    np.testing.assert_allclose(
-        decoder(z),
-        apply_layers(truth.layers["x"], truth.slope, z),
-        rtol=1e-5,
-        atol=1e-5,
-    )
+    expected = apply_layers(truth.layers["x"], truth.slope, z)
+    np.testing.assert_allclose(decoder(z), expected, rtol=1e-5, atol=1e-5)
+
+
+def test_decoders_are_isometries_at_first():
+    decoder = InjectiveDecoder(4, (9,), rngs=nnx.Rngs(1))
+    z = jax.random.normal(KEY, (50, 4))
+    norms = [np.linalg.norm(np.asarray(x), axis=1) for x in (decoder(z), z)]
+    np.testing.assert_allclose(*norms, rtol=1e-5)
+
+
+def test_cooling_ends_at_the_rows_own_beta():
+    beta = cooling(0.1, 300)
+    found = [float(beta(i)) for i in (0, 50, 100, 299)]
+    np.testing.assert_allclose(found, [10.0, 1.0, 0.1, 0.1], rtol=1e-5)
 
 
 @pytest.mark.parametrize(
-    ("table", "count"), [(table3, 36), (table4, 68)], ids=["table3", "table4"]
+    ("table", "count"), [(table3, 38), (table4, 68)], ids=["table3", "table4"]
 )
 def test_tables_have_all_rows_and_every_budget(table, count, tmp_path):
     options = SimpleNamespace(out=tmp_path)

@@ -48,7 +48,7 @@ class Panel(NamedTuple):
 
 def pictured(row: Row) -> bool:
     """Whether a row stands in a picture."""
-    return row.beta == 1 and row.estimator == "stratified"
+    return (row.beta, row.estimator, row.start) == (1, "stratified", "anywhere")
 
 
 def keep(

@@ -13,21 +13,22 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
-import optax
 from numpyro.infer import SVI
 
 from consilience.datasets.nonlinear_simulators import LABEL, simulate_with_label
-from consilience.datasets.simulated import Simulated
+from consilience.datasets.simulated import NonlinearTruth, Simulated
 from consilience.experiments.paper.figures import draw_kept, keep, pictured
+from consilience.experiments.paper.injective import InjectiveDecoder, holding
 from consilience.experiments.paper.nonlinear import (
     BOUNDS,
     FEW,
     MIXTURES,
     ROWS,
-    InjectiveDecoder,
     Row,
+    cooling,
     measured,
     of_truth,
+    optimizer,
     svi_of,
 )
 from consilience.experiments.paper.study import Budget, Cell
@@ -45,8 +46,9 @@ BUDGETS = {
     "full": Budget(seeds=5, steps=64_000, rows=4000),
 }
 LATENTS, LABELS, SCALE, WIDTH = 2, 5, 0.1, 128
-BATCH, RATE, SAMPLES = 250, 2e-3, 64
+BATCH, RATE, SAMPLES, PAIRS = 250, 3e-3, 64, 8
 BETAS = (1.0, 0.1)
+FROM_TRUTH = (("SumPooling", "mixture"), ("SumPoolingMixture", "mixture"))
 
 
 class Case(NamedTuple):
@@ -69,6 +71,7 @@ def cells(budget: Budget, options: Namespace) -> list[Cell]:
     """Every row under both bounds and both β; implicit gradients where there is a choice."""
     every = [Row(*r, b, beta) for beta in BETAS for b in BOUNDS for r in ROWS]
     every += [Row(*r, b, estimator="implicit") for b in BOUNDS for r in MIXTURES]
+    every += [Row(*r, "masked", start="truth") for r in FROM_TRUTH]
     found = []
     for row in [Row(*r) for r in FEW] if budget.few else every:
         settings = row._asdict() | {"steps": budget.steps, "rows": budget.rows}
@@ -84,19 +87,28 @@ def draw(results: Sequence[Mapping], folder: Path) -> None:
 
 def measure(seeds: list[int], folder: Path, steps: int, rows: int, **row) -> list[dict]:
     """Figures of each seed's training, and those of the true model on its rows."""
-    svi = programs(Row(**row), steps)
+    chosen = Row(**row)
+    svi = programs(chosen, steps)
     cases = [case(seed, rows) for seed in seeds]
     data = [each.simulated.data for each in cases]
     keys = jnp.stack([each.key_train for each in cases])
-    trained = train_seeds(keys, svi, data, steps=steps, batch_size=BATCH)
+    settings = {
+        "steps": steps,
+        "batch_size": BATCH,
+        "beta": cooling(chosen.beta, steps),
+    }
+    if chosen.start == "truth":
+        settings |= {"start": [true_start(each.simulated.truth) for each in cases]}
+        settings["beta"] = None
+    trained = train_seeds(keys, svi, data, **settings)
     found = []
     for seed, params, each in zip(seeds, trained, cases, strict=True):
         known = (each.simulated.data, each.simulated.latents)
         own = measured(each.key_measure, svi, params, *known, SAMPLES)
         found.append(own | each.exact)
-        if seed == 0 and pictured(Row(**row)):
+        if seed == 0 and pictured(chosen):
             fitted = (svi.model, svi.guide, params)
-            keep(each.key_measure, fitted, each.simulated, Row(**row), folder)
+            keep(each.key_measure, fitted, each.simulated, chosen, folder)
     return found
 
 
@@ -117,12 +129,23 @@ def programs(row: Row, steps: int) -> SVI:
     encoder = partial(MLPEncoder, hidden=(WIDTH, WIDTH))
     networks = Networks(
         {"x": encoder, LABEL: partial(encoder, num_classes=LABELS)},
-        {"x": InjectiveDecoder, LABEL: partial(MLPDecoder, hidden=(WIDTH,))},
+        {
+            "x": partial(InjectiveDecoder, pairs=PAIRS),
+            LABEL: partial(MLPDecoder, hidden=(WIDTH,)),
+        },
         WIDTH,
     )
     likelihoods = {"x": NormalLikelihood(SCALE), LABEL: CategoricalLikelihood(LABELS)}
-    optimizer = optax.adam(optax.cosine_decay_schedule(RATE, steps))
-    return svi_of(row, LATENTS, likelihoods, networks, optimizer)
+    return svi_of(row, LATENTS, likelihoods, networks, optimizer(RATE, steps))
+
+
+def true_start(truth: NonlinearTruth) -> dict:
+    """Parameters of decoder and prior; the label's decoder and the guide are learned."""
+    return {
+        "decoder.x$params": holding(truth.layers["x"], 2 * PAIRS),
+        "prior.loc": truth.loc,
+        "prior.scale": truth.spread,
+    }
 
 
 __all__ = ["BUDGETS", "TITLE", "cells", "draw", "section"]

@@ -12,21 +12,21 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-import optax
 from jaxtyping import Array
 from numpyro.infer import SVI
 
 from consilience.datasets import MultimodalData, missing_completely_at_random
 from consilience.datasets.nonlinear_simulators import simulate_nonlinear
+from consilience.experiments.paper.injective import InjectiveDecoder
 from consilience.experiments.paper.nonlinear import (
     BOUNDS,
     FEW,
     MIXTURES,
     ROWS,
-    InjectiveDecoder,
     Row,
     measured,
     of_truth,
+    optimizer,
     svi_of,
 )
 from consilience.experiments.paper.study import Budget, Cell
@@ -129,8 +129,8 @@ def programs(row: Row, steps: int) -> SVI:
     """Model, guide, optimiser and bound of a row, for any number of modalities."""
     encoder = partial(MLPEncoder, hidden=(WIDTH, WIDTH))
     networks = Networks(encoder, InjectiveDecoder, WIDTH)
-    optimizer = optax.adam(optax.cosine_decay_schedule(RATE, steps))
-    return svi_of(row, LATENTS, LearnedNormalLikelihood(), networks, optimizer)
+    likelihood = LearnedNormalLikelihood()
+    return svi_of(row, LATENTS, likelihood, networks, optimizer(RATE, steps))
 
 
 __all__ = ["BUDGETS", "TITLE", "cells", "section"]

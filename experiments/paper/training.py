@@ -25,6 +25,7 @@ def train_seeds(
     steps: int,
     batch_size: int,
     beta: Callable | None = None,
+    start: Sequence[dict] | None = None,
 ) -> list[dict]:
     """Trained parameters of each seed on its own rows, which are of one shape.
 
@@ -43,6 +44,8 @@ def train_seeds(
         batch_size: rows a step.
         beta: β by step, such as `warm_up(1000)`; one object for all calls of a study, which
             then share a compiled program. None: the bound's own.
+        start: of each seed, values that some parameters begin at; the others as the
+            programs have them.
 
     Raises:
         ValueError: there are not as many data sets as keys.
@@ -56,16 +59,19 @@ def train_seeds(
     size = min(batch_size, rows[0].size)
     epochs = math.ceil(steps / (rows[0].size // size))
     settings = {"size": size, "epochs": epochs, "beta": beta}
+    first = start or [{}] * len(rows)
     if len(rows) == 1:
-        return [_trained(svi, rng_keys[0], rows[0], many=False, **settings)]
-    stacked = jax.tree.map(lambda *leaves: jnp.stack(leaves), *rows)
-    together = _trained(svi, rng_keys, stacked, many=True, **settings)
+        return [_trained(svi, rng_keys[0], first[0], rows[0], many=False, **settings)]
+    stacked = jax.tree.map(
+        lambda *leaves: jnp.stack(leaves), *zip(first, rows, strict=True)
+    )
+    together = _trained(svi, rng_keys, *stacked, many=True, **settings)
     return [jax.tree.map(lambda leaf, i=i: leaf[i], together) for i in range(len(rows))]
 
 
-def _trained(svi: SVI, rng_key, data, *, size, epochs: int, beta, many: bool) -> dict:
+def _trained(svi: SVI, rng_key, start, data, *, size, epochs, beta, many) -> dict:
     """Constrained parameters; every twentieth of the way the bound must be finite."""
-    state, key_order = _start(svi, rng_key, data, size, many)
+    state, key_order = _start(svi, rng_key, start, data, size, many)
     fixed = {"size": size, "beta": beta, "many": many}
     marks = sorted({round(i * epochs / SEGMENTS) for i in range(SEGMENTS + 1)})
     for first, last in pairwise(marks):
@@ -79,12 +85,13 @@ def _trained(svi: SVI, rng_key, data, *, size, epochs: int, beta, many: bool) ->
 
 
 @partial(jax.jit, static_argnames=("svi", "size", "many"))
-def _start(svi: SVI, rng_key, data, size: int, many: bool):
-    def start(key, data):
+def _start(svi: SVI, rng_key, start, data, size: int, many: bool):
+    def begin(key, values, data):
         key_init, key_order = jax.random.split(key)
-        return svi.init(key_init, data.batch(jnp.arange(size))), key_order
+        batch = data.batch(jnp.arange(size))
+        return svi.init(key_init, batch, init_params=values), key_order
 
-    return _each(start, many)(rng_key, data)
+    return _each(begin, many)(rng_key, start, data)
 
 
 @partial(

@@ -24,6 +24,7 @@ from consilience.models.location_scale import (
 )
 from consilience.models.maximum_likelihood import maximum_likelihood
 from consilience.models.multimodal import multimodal_model, observe
+from consilience.models.nonlinear_gaussian import NonlinearGaussian
 from consilience.models.priors import (
     PRIORS,
     Prior,
@@ -57,6 +58,7 @@ __all__ = [
     "LinearGaussian",
     "MLPDecoder",
     "NegativeBinomialLikelihood",
+    "NonlinearGaussian",
     "NormalLikelihood",
     "OneHotLikelihood",
     "PoissonLikelihood",

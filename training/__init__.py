@@ -1,5 +1,6 @@
 """Training: `fit` and all around it, and what it returns."""
 
+from consilience.training.archive import ArchiveError
 from consilience.training.checkpoints import Checkpoints
 from consilience.training.fit import fit
 from consilience.training.fitted import Fitted
@@ -17,6 +18,7 @@ from consilience.training.stopping import EarlyStopping
 from consilience.training.validation import validation_bound
 
 __all__ = [
+    "ArchiveError",
     "Checkpoints",
     "EarlyStopping",
     "Epoch",

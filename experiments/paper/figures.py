@@ -13,8 +13,8 @@ import numpy as np
 from jaxtyping import Float
 from scipy.optimize import linear_sum_assignment
 
+from consilience.datasets import Simulated
 from consilience.datasets.nonlinear_simulators import LABEL
-from consilience.datasets.simulated import Simulated
 from consilience.evaluation.style import color, marker, styled
 from consilience.experiments.paper.nonlinear import ROWS, Row
 from consilience.inference import generate, posterior
@@ -38,7 +38,7 @@ class Panel(NamedTuple):
     Attributes:
         title: what it shows.
         z: latents.
-        x: what was measured, or E[x | z].
+        x: what was measured, or what z makes of it.
     """
 
     title: str
@@ -58,13 +58,13 @@ def keep(
     row: Row,
     folder: Path,
 ) -> None:
-    """One posterior draw a row, and the mean of x there, in a file of `folder`/latents."""
+    """One posterior draw of z and of x a row, in a file of `folder`/latents."""
     model, guide, params = programs
     count = min(POINTS, simulated.data.size)
     some = simulated.data.take(np.arange(count))
     key_z, key_x = jax.random.split(rng_key)
     z = posterior(key_z, guide, params, some, num_samples=1)["z"][0]
-    x = generate(key_x, model, guide, params, some, mean=True)["x"][0]
+    x = generate(key_x, model, guide, params, some)["x"][0]
     path = _file(folder, row)
     path.parent.mkdir(parents=True, exist_ok=True)
     true = {"true_z": simulated.latents[:count], "true_x": some.values["x"]}

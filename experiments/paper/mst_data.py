@@ -12,11 +12,16 @@ import jax
 import numpy as np
 from jaxtyping import Array, Key
 
-from consilience.datasets import MultimodalData, pair_by_label
-from consilience.datasets.labelled import Labelled, Parts, read_labelled
-from consilience.datasets.read_mnist import read_mnist
-from consilience.datasets.read_svhn import read_svhn
-from consilience.datasets.text_digits import write_words
+from consilience.datasets import (
+    Labelled,
+    MultimodalData,
+    Parts,
+    pair_by_label,
+    read_labelled,
+    read_mnist,
+    read_svhn,
+    write_words,
+)
 
 TEXT = "text"
 BYTE = 255

@@ -8,8 +8,7 @@ import jax
 import numpy as np
 from jaxtyping import Array, Key
 
-from consilience.datasets import MultimodalData
-from consilience.datasets.labelled import Labelled
+from consilience.datasets import Labelled, MultimodalData
 from consilience.evaluation import (
     classifier_accuracy,
     coherence,

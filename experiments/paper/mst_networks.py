@@ -27,7 +27,7 @@ from consilience.models import (
     shared_private_model,
     standard_normal,
 )
-from consilience.nn.mlp import MLP
+from consilience.nn import MLP
 
 BOUNDS = {"masked": MaskedELBO, "mixture": MixtureELBO}
 AGGREGATIONS = ("PoE", "MoE", "SumPooling", "SelfAttention")

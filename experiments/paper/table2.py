@@ -17,9 +17,7 @@ from jaxtyping import Array
 from numpyro.infer import SVI
 
 import consilience.guides as guides
-from consilience.datasets import MultimodalData
-from consilience.datasets.linear_simulators import simulate_linear
-from consilience.datasets.simulated import Simulated
+from consilience.datasets import MultimodalData, Simulated, simulate_linear
 from consilience.evaluation import identification
 from consilience.experiments.linear_models import split_loadings
 from consilience.experiments.paper.gaussian_laws import gap

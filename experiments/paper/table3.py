@@ -15,8 +15,8 @@ import jax
 import jax.numpy as jnp
 from numpyro.infer import SVI
 
-from consilience.datasets.nonlinear_simulators import LABEL, simulate_with_label
-from consilience.datasets.simulated import NonlinearTruth, Simulated
+from consilience.datasets import NonlinearTruth, Simulated, simulate_with_label
+from consilience.datasets.nonlinear_simulators import LABEL
 from consilience.experiments.paper.figures import draw_kept, keep, pictured
 from consilience.experiments.paper.injective import InjectiveDecoder, holding
 from consilience.experiments.paper.nonlinear import (

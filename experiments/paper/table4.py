@@ -15,8 +15,11 @@ import numpy as np
 from jaxtyping import Array
 from numpyro.infer import SVI
 
-from consilience.datasets import MultimodalData, missing_completely_at_random
-from consilience.datasets.nonlinear_simulators import simulate_nonlinear
+from consilience.datasets import (
+    MultimodalData,
+    missing_completely_at_random,
+    simulate_nonlinear,
+)
 from consilience.experiments.paper.injective import InjectiveDecoder
 from consilience.experiments.paper.nonlinear import (
     BOUNDS,

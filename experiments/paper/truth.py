@@ -11,13 +11,12 @@ import numpyro
 import numpyro.distributions as dist
 from jaxtyping import Array, Float, Key
 
-from consilience.datasets import MultimodalData
+from consilience.datasets import MultimodalData, Simulated
 from consilience.datasets.nonlinear_simulators import apply_layers
-from consilience.datasets.simulated import Simulated
 from consilience.evaluation import mean_correlation
 from consilience.inference.chunks import over_rows
 from consilience.inference.draws import weigher
-from consilience.models.nonlinear_gaussian import NonlinearGaussian
+from consilience.models import NonlinearGaussian
 
 NODES, REACH = 64, 8.0  # nodes a piece, standard deviations
 DEGREES, INFLATION, STEPS = 10.0, 1.1, 30

@@ -108,7 +108,7 @@ def simulate_nonlinear(
 
 
 def apply_layers(
-    layers: tuple[Float[Array, "inputs outputs"], ...],
+    layers: tuple[Float[Array, "_ _"], ...],
     slope: float,
     z: Float[Array, "*batch latent"],
 ) -> Float[Array, "*batch features"]:

@@ -65,7 +65,7 @@ def read_cropped(path: Path) -> Labelled:
     return given._replace(labels=given.labels % ZERO)
 
 
-def _load(path: Path) -> dict[str, np.ndarray]:
+def _load(path: Path) -> dict[str, object]:
     from scipy.io import loadmat
 
     try:

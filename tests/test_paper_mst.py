@@ -10,8 +10,8 @@ import pytest
 from scipy.io import savemat
 from scipy.special import expit
 
+from consilience.datasets import read_words, write_words
 from consilience.datasets.digits import WORDS
-from consilience.datasets.text_digits import read_words, write_words
 from consilience.experiments.paper import command, mst
 from consilience.experiments.paper.mst_data import Sources, modalities, paired_rows
 from consilience.experiments.paper.mst_networks import (
@@ -25,6 +25,7 @@ from consilience.experiments.paper.mst_networks import (
 )
 from consilience.experiments.paper.mst_page import compared, section
 from consilience.experiments.paper.mst_pictures import words_as_images
+from consilience.experiments.paper.study import read
 
 KEY = jax.random.key(0)
 TRAIN = 1200
@@ -262,3 +263,28 @@ def test_files_are_asked_for_before_anything_is_trained(tmp_path):
     with pytest.raises(FileNotFoundError, match="MNIST database of Yann LeCun"):
         command.run(options("--out", tmp_path / "new", "--data", tmp_path))
     assert not (tmp_path / "new").exists()
+
+
+@pytest.mark.slow
+def test_a_study_from_files_to_the_page(folder, tmp_path, capsys):
+    words = ("--out", tmp_path, "--data", folder, "--fast", "--steps", 60)
+    command.run(options(*words))
+    results = list(read(tmp_path / "mst.json").values())
+    assert [r["settings"]["bound"] for r in results] == ["masked", "mixture"]
+    subsets = 7
+    for each in results:
+        figures = each["figures"]
+        assert np.isfinite(list(figures.values())).all()
+        assert sum(name.startswith("class ") for name in figures) == subsets
+        assert sum(name.startswith("coherence ") for name in figures) == 6 * 3 + 1
+        assert figures["real text"] > 0.9
+        for name in ("mnist", "svhn", "text"):
+            joint = figures["llh mnist + svhn + text"]
+            assert joint != figures[f"llh {name}"]
+    for name in ("mst_rates.png", "mst_masked_SumPooling.png"):
+        assert (tmp_path / name).stat().st_size > 5000
+    assert "### Coherence from two modalities" in (tmp_path / "paper.md").read_text()
+    capsys.readouterr()
+    command.run(options(*words, "--resume"))
+    assert capsys.readouterr().out.count("mst ") == 0
+    assert list(read(tmp_path / "mst.json").values()) == results

@@ -159,10 +159,27 @@ def trained(tmp_path, name):
     command.add_arguments(parser)
     command.run(parser.parse_args([name, "--out", str(tmp_path), "--fast"]))
     json.loads((tmp_path / f"{name}.json").read_text())
+    keys = ("bound", "prior")
     found = {
-        tuple(each["settings"][k] for k in ("aggregation", "bound")): each["figures"]
+        tuple(each["settings"][k] for k in keys): each["figures"]
         for each in read(tmp_path / f"{name}.json").values()
     }
-    single = found["SumPooling", "masked"]
-    mixed = (found["SumPoolingMixture", b] for b in ("masked", "mixture"))
-    return single, *mixed
+    assert found["masked", "standard"]["llh"] > found["mixture", "standard"]["llh"]
+    assert found["masked", "mixture"]["llh"] > found["masked", "standard"]["llh"]
+    return found
+
+
+@pytest.mark.slow
+def test_trends_of_table_3(tmp_path):
+    found = trained(tmp_path, "table3")
+    best = found["masked", "mixture"]
+    assert 0 < best["exact_llh"] - best["llh"] < 0.5
+    assert best["mcc_samples"] > 0.5
+    assert (tmp_path / "latents" / "masked-SumPooling-mixture.npz").exists()
+
+
+@pytest.mark.slow
+def test_trends_of_table_4(tmp_path):
+    found = trained(tmp_path, "table4")
+    truth = found["masked", "mixture"]["exact_llh"]
+    assert all(each["llh"] < truth for each in found.values())

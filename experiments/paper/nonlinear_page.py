@@ -33,12 +33,13 @@ def chosen(results: Results, **settings) -> Results:
 
 def rows(results: Results) -> Iterator[tuple[str, ...]]:
     """Lines of one data set's table, the true model last."""
-    keys = ("bound", "aggregation", "prior", "estimator")
-    for row, runs in grouped(results, *keys).items():
-        mixed = row[1] in (*MIXED, "MoE")
+    keys = ("start", "bound", "aggregation", "prior", "estimator")
+    for (start, *row, estimator), runs in grouped(results, *keys).items():
+        drawn = estimator if row[1] in (*MIXED, "MoE") else ""
+        prior = row[2] if start == "anywhere" else f"{row[2]}, from the truth"
         own = (thousands(runs, "llh"), spread(behind(runs), 3))
         correlations = [spread(figures(runs, f"mcc_{k}")) for k in ("samples", "means")]
-        yield (*row[:3], row[3] if mixed else "", *own, *correlations)
+        yield (*row[:2], prior, drawn, *own, *correlations)
     seeds = [runs[0] for runs in grouped(results, "seed").values()]
     best = [spread(figures(seeds, f"exact_mcc_{k}")) for k in ("samples", "means")]
     yield ("", "*true model*", "", "", thousands(seeds, "exact_llh"), "0", *best)
@@ -83,7 +84,7 @@ def order(what: str, better: Results, worse: Results, reason: str = "") -> Point
 
 def orders(results: Results, where: str = "") -> Iterator[Point]:
     """The paper's orderings: bounds, aggregations, priors."""
-    drawn = chosen(results, estimator="stratified")
+    drawn = chosen(results, estimator="stratified", start="anywhere")
     of = {bound: chosen(drawn, bound=bound) for bound in ("masked", "mixture")}
     for (name, prior), runs in grouped(of["masked"], "aggregation", "prior").items():
         other = chosen(of["mixture"], aggregation=name, prior=prior)
@@ -105,10 +106,10 @@ def orders(results: Results, where: str = "") -> Iterator[Point]:
 
 def estimators(results: Results, where: str = "") -> Iterator[Point]:
     """Stratified against implicit draws of the same rows."""
-    implicit = chosen(results, estimator="implicit")
+    implicit = chosen(results, estimator="implicit", start="anywhere")
     for (name, bound), runs in grouped(implicit, "aggregation", "bound").items():
-        same = {"aggregation": name, "bound": bound, "estimator": "stratified"}
-        other = chosen(results, **same)
+        same = {"aggregation": name, "bound": bound, "start": "anywhere"}
+        other = chosen(results, estimator="stratified", **same)
         if other:
             yield Point(
                 f"{name}, {bound} bound{where}: stratified against implicit draws",

@@ -35,7 +35,7 @@ class NonlinearTruth(NamedTuple):
         label: the modality that is u itself; None where u is not measured.
     """
 
-    layers: dict[str, tuple[Float[Array, "inputs outputs"], ...]]
+    layers: dict[str, tuple[Float[Array, "_ _"], ...]]
     slope: float
     scale: float
     loc: Float[Array, "labels latent"]

@@ -24,7 +24,7 @@ class NonlinearGaussian:
     Attributes: those of `datasets.simulated.NonlinearTruth`.
     """
 
-    layers: dict[str, tuple[Float[Array, "inputs outputs"], ...]]
+    layers: dict[str, tuple[Float[Array, "_ _"], ...]]
     slope: float
     scale: float
     loc: Float[Array, "labels latent"]

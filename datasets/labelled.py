@@ -7,7 +7,7 @@ import numpy as np
 from jaxtyping import Int, Shaped
 
 from consilience.datasets.names import few
-from consilience.datasets.read_npz import DAMAGE
+from consilience.datasets.read_npz import load_arrays
 
 LABELS = ("y", "label", "labels")
 SHARE = 0.2
@@ -81,24 +81,6 @@ def labelled(place: str, values: np.ndarray, labels: np.ndarray) -> Labelled:
             f"{labels.dtype} of shape {labels.shape}"
         )
     return Labelled(values, labels.astype(int))
-
-
-def load_arrays(path: Path) -> dict[str, np.ndarray]:
-    """Every array of an `.npz` file; objects would need pickle and are refused.
-
-    Raises:
-        FileNotFoundError: there is no such file.
-        ValueError: it is damaged or no archive.
-    """
-    if not path.is_file():
-        raise FileNotFoundError(f"{path}: expected an .npz file, got none")
-    try:
-        with open(path, "rb") as raw, np.load(raw, allow_pickle=False) as file:
-            return {name: file[name] for name in file.files}
-    except (*DAMAGE, AttributeError, TypeError) as error:
-        raise ValueError(
-            f"{path.name}: expected a whole .npz file of arrays without objects ({error})"
-        ) from error
 
 
 def _labelled(place: str, arrays: dict[str, np.ndarray]) -> Labelled:

@@ -34,13 +34,20 @@ def read_npz(path: Path, modalities: Modalities) -> Contents:
     Raises:
         ValueError: the file is damaged, holds objects, or an array belongs nowhere.
     """
-    arrays = {name: x for name, x in _load(path).items() if x.ndim}
+    arrays = {name: x for name, x in load_arrays(path).items() if x.ndim}
     layout = _views if "views" in arrays else _plain
     return layout(path.name, arrays, modalities)
 
 
-def _load(path: Path) -> dict[str, np.ndarray]:
-    """Every array of the file; objects would need pickle and are refused."""
+def load_arrays(path: Path) -> dict[str, np.ndarray]:
+    """Every array of an `.npz` file; objects would need pickle and are refused.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        ValueError: it is damaged or no archive.
+    """
+    if not path.is_file():
+        raise FileNotFoundError(f"{path}: expected an .npz file, got none")
     try:
         if not zipfile.is_zipfile(path):
             raise ValueError("it is no archive")

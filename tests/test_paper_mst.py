@@ -15,8 +15,6 @@ from consilience.datasets.digits import WORDS
 from consilience.experiments.paper import command, mst
 from consilience.experiments.paper.mst_data import Sources, modalities, paired_rows
 from consilience.experiments.paper.mst_networks import (
-    AGGREGATIONS,
-    BOUNDS,
     ENLARGED,
     Case,
     program,
@@ -25,6 +23,7 @@ from consilience.experiments.paper.mst_networks import (
 )
 from consilience.experiments.paper.mst_page import compared, section
 from consilience.experiments.paper.mst_pictures import words_as_images
+from consilience.experiments.paper.rows import AGGREGATIONS, BOUNDS
 from consilience.experiments.paper.study import read
 
 KEY = jax.random.key(0)
@@ -211,7 +210,8 @@ def result(bound, aggregation, seed, joint):
     for name in ("full_reconstruction", "full_rate"):
         figures |= {name: 2.0, name.replace("full", "cross"): 3.0}
     case = Case(bound, aggregation)._asdict()
-    shared = {"modalities": "mnist+svhn+text", "rows": 9, "steps": 8, "size": "few"}
+    shared = {"modalities": "mnist+svhn+text", "files": ""}
+    shared |= {"rows": 9, "steps": 8, "size": "few"}
     return {"settings": case | shared | {"seed": seed}, "figures": figures}
 
 
@@ -223,28 +223,30 @@ def results():
 
 def test_points_are_paired_by_seed():
     first, second = compared(results())
-    assert (first.ours, first.holds) == ("1.5 ± 0.7 nats, 2 of 2 seeds", True)
+    assert first.ours == "2 of 2 seeds, 1.5 ± 0.7 nats a row"
+    assert first.holds
     assert "masked over mixture" in first.what
-    assert (second.ours, second.holds) == ("-4.0 nats, 0 of 1 seeds", False)
+    assert (second.ours, second.holds) == ("0 of 1 seeds, -4.0 nats a row", False)
     assert "SumPooling over PoE" in second.what
 
 
 def test_the_page_has_every_table():
     text = section(results())
-    assert "| shared | 1.0 | masked | SumPooling | 10.5 ± 0.7 |" in text
-    assert "| latents | β | bound | aggregation | mnist + svhn → text |" in text
+    assert "| shared | 1.0 | masked | SumPooling | 2 | 10.5 ± 0.7 |" in text
+    assert "| latents | β | bound | aggregation | seeds | mnist + svhn → text |" in text
     assert "SVHN was not at hand" not in text
-    assert "mst_mixture_SumPooling.png" in text
 
 
 def test_the_page_says_what_stands_in_for_svhn():
     found = results()
     for each in found:
-        each["settings"]["modalities"] = "mnist+photograph+speech+text"
+        each["settings"] |= {"modalities": "mnist+photograph+speech+text"}
+        each["settings"] |= {"files": "hands.npz, voices.npz"}
         joint = each["figures"]["llh mnist + svhn + text"]
         each["figures"]["llh mnist + photograph + speech + text"] = joint
     text = section(found)
     assert text.startswith("**SVHN was not at hand for these figures**")
+    assert "photographs of hands.npz, voices.npz stand" in text
     assert "spoken digits are a fourth modality" in text
 
 

@@ -14,6 +14,7 @@ from consilience.experiments.paper import (
     command,
     figures,
     nonlinear_page,
+    page,
     table3,
     table4,
 )
@@ -38,9 +39,10 @@ def test_the_true_map_is_a_decoder():
     np.testing.assert_allclose(decoder(z), expected, rtol=1e-5, atol=1e-5)
 
 
-def test_decoders_are_isometries_at_first():
-    decoder = InjectiveDecoder(4, (9,), rngs=nnx.Rngs(1))
-    z = jax.random.normal(KEY, (50, 4))
+@pytest.mark.parametrize(("dim", "features", "pairs"), [(4, 9, None), (2, 2, 8)])
+def test_decoders_are_isometries_at_first(dim, features, pairs):
+    decoder = InjectiveDecoder(dim, (features,), pairs=pairs, rngs=nnx.Rngs(1))
+    z = jax.random.normal(KEY, (50, dim))
     norms = [np.linalg.norm(np.asarray(x), axis=1) for x in (decoder(z), z)]
     np.testing.assert_allclose(*norms, rtol=1e-5)
 
@@ -81,7 +83,9 @@ def result(bound, aggregation, prior, seed, llh, **more):
     row = Row(aggregation, prior, bound, **more)._asdict()
     figures = {"llh": llh, "exact_llh": -3.0, "mcc_samples": 0.9, "mcc_means": 0.95}
     figures |= {"exact_mcc_samples": 0.96, "exact_mcc_means": 0.98}
-    return {"settings": row | {"rows": 1000, "seed": seed}, "figures": figures}
+    figures |= {"unreliable": 0.1, "exact_effective_share": 0.9, "bound": llh - 0.1}
+    settings = row | {"rows": 1000, "seed": seed}
+    return {"settings": settings, "figures": figures, "seconds": 3.0}
 
 
 def test_runs_are_paired_by_seed_and_rows_beside_the_truth():
@@ -93,12 +97,27 @@ def test_runs_are_paired_by_seed_and_rows_beside_the_truth():
     point = found["SumPooling, standard prior: masked over mixture bound"]
     assert point.ours == "2 of 2 seeds, 0.500 ± 0.000 nats a row"
     assert point.holds
-    assert found["masked: learned over fixed aggregations"].ours.startswith("1 of 1")
-    assert found["SumPooling, masked: mixture over standard prior"].holds
+    assert found["masked: SumPooling over PoE"].ours.startswith("1 of 1")
+    assert found["masked: SumPooling, mixture over standard prior"].holds
     *_, truth = nonlinear_page.rows(results)
-    assert truth[4] == "-3.00 ± 0.00"
+    assert truth[4:6] == ("2", "-3.00 ± 0.00")
     first = next(nonlinear_page.rows(results))
-    assert first[4:6] == ("-4.00 ± 0.71", "1.000 ± 0.707")
+    assert first[4:7] == ("2", "-4.00 ± 0.71", "1.000 ± 0.707")
+
+
+def test_nothing_is_said_where_seeds_disagree():
+    def point(*differences):
+        sides = [
+            [result("masked", "PoE", "standard", s, llh) for s, llh in enumerate(side)]
+            for side in (differences, [0.0] * len(differences))
+        ]
+        return next(page.higher("a over b", *sides, "llh"))
+
+    assert point(0.1, 0.2, 0.3).holds is True
+    assert point(-0.1, -0.2).holds is False
+    assert point(0.1, -0.1, 0.1).holds is None
+    assert point(0.1, 0.1, 0.11, 0.12, -0.01).holds is True
+    assert list(page.higher("a over b", [], [], "llh")) == []
 
 
 def test_estimators_are_compared_on_the_same_seeds():

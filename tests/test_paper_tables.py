@@ -341,6 +341,8 @@ class Quick:
 
     TITLE = "Table 0: quick"
     BUDGETS = table1.BUDGETS
+    TRAINED = "In no time."
+    SETTLING, SIDE_BY_SIDE = ("gap",), False
 
     def __init__(self):
         self.budgets = []

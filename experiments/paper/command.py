@@ -7,8 +7,8 @@ from pathlib import Path
 import jax
 
 from consilience.experiments.options import whole_number
-from consilience.experiments.paper import mst, page, table1, table2, table3, table4
-from consilience.experiments.paper.study import Budget, Cell, run_study
+from consilience.experiments.paper import mst, report, table1, table2, table3, table4
+from consilience.experiments.paper.study import Budget, Cell, read, run_study
 
 TABLES = {
     "table1": table1,
@@ -45,7 +45,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     there.add_argument(
         "--resume", action="store_true", help="go on where a study stopped"
     )
-    there.add_argument("--overwrite", action="store_true", help="begin anew")
+    there.add_argument("--overwrite", action="store_true", help="train the rows anew")
     _add_budget(parser)
     mst.add_options(parser)
 
@@ -54,7 +54,9 @@ def _add_budget(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("budget")
     size = group.add_mutually_exclusive_group()
     size.add_argument("--fast", action="store_true", help="the trends, in a minute")
-    size.add_argument("--full", action="store_true", help="the paper's, for days")
+    size.add_argument(
+        "--full", action="store_true", help="as many steps as the paper's, for days"
+    )
     replaced = {"type": whole_number(1), "metavar": "N"}
     group.add_argument(
         "--seeds", help="data sets; replaces the table's own", **replaced
@@ -64,7 +66,7 @@ def _add_budget(parser: argparse.ArgumentParser) -> None:
         "--only",
         nargs="+",
         metavar="WORD",
-        help="rows whose settings have all of these",
+        help="rows whose settings have all of these, as masked or bound=masked",
     )
     group.add_argument(
         "--side-by-side",
@@ -78,9 +80,10 @@ def run(options: argparse.Namespace) -> None:
     """Train every row of a table, keep all figures as JSON, and write the page."""
     if options.out.exists() and not options.out.is_dir():
         raise ValueError(f"--out: expected a folder, but {options.out} is a file")
+    _check_options(options)
     if options.table != "page":
         _study(options)
-    text = page.written(options.out, TABLES)
+    text = report.written(options.out, TABLES)
     (options.out / PAGE).write_text(text)
     print(f"{options.out / PAGE} has the tables")
 
@@ -88,9 +91,7 @@ def run(options: argparse.Namespace) -> None:
 def _study(options: argparse.Namespace) -> None:
     table, budget = TABLES[options.table], budget_of(options)
     path = options.out / f"{options.table}.json"
-    if path.exists() and options.overwrite:
-        path.unlink()
-    if path.exists() and not options.resume:
+    if path.exists() and not options.resume and not options.overwrite:
         raise ValueError(
             f"--out: {path} has results of an earlier study; add --resume to go on with "
             "it, or --overwrite"
@@ -99,22 +100,38 @@ def _study(options: argparse.Namespace) -> None:
     options.out.mkdir(parents=True, exist_ok=True)
     together = options.side_by_side
     if together is None:
-        together = jax.default_backend() != "cpu"
-    results = run_study(path, cells, budget.seeds, together)
+        together = jax.default_backend() != "cpu" and table.SIDE_BY_SIDE
+    run_study(path, cells, budget.seeds, together, anew=options.overwrite)
     if hasattr(table, "draw"):
-        table.draw(results, options.out)
+        table.draw(list(read(path).values()), options.out)
 
 
 def _chosen(cells: list[Cell], words: Sequence[str]) -> list[Cell]:
-    """Those that have every word among their settings."""
-    found = [c for c in cells if set(words) <= {str(v) for v in c.settings.values()}]
+    """Those that have every word, or `name=word`, among their settings."""
+    found = [c for c in cells if set(words) <= _words(c)]
     if not found:
-        known = {str(v): None for cell in cells for v in cell.settings.values()}
+        known = {f"{k}={v}": None for c in cells for k, v in c.settings.items()}
         raise ValueError(
             f"--only: expected words that a row has, of {', '.join(known)}, got "
             f"{' '.join(words)}"
         )
     return found
+
+
+def _words(cell: Cell) -> set[str]:
+    pairs = cell.settings.items()
+    return {str(v) for _, v in pairs} | {f"{k}={v}" for k, v in pairs}
+
+
+def _check_options(options: argparse.Namespace) -> None:
+    """Refuse what would say nothing."""
+    given = [name for name in ("data", "colour", "speech") if getattr(options, name)]
+    if given and options.table != "mst":
+        raise ValueError(f"--{given[0]}: expected with mst only, got {options.table}")
+    budget = ("fast", "full", "seeds", "steps", "only", "resume", "overwrite")
+    given = [name for name in budget if getattr(options, name)]
+    if given and options.table == "page":
+        raise ValueError(f"--{given[0]}: expected with a table, got page")
 
 
 def budget_of(options: argparse.Namespace) -> Budget:

@@ -1,5 +1,8 @@
 r"""The joint optimum of the mixture bound over linear decoders and all posteriors, exact.
 
+Of a Gaussian population with the moments of the rows: an encoder flexible enough to learn
+how these very rows pair x_S with the rest could exceed it a little.
+
 Under the mixture bound the best posterior of S sees x̂_S: what is in S, and the expectation
 of the rest given it (Hirt et al. 2024, Remark 10). For Gaussian data and σ given
 

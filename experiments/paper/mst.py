@@ -8,7 +8,6 @@ import argparse
 from collections.abc import Mapping, Sequence
 from functools import lru_cache, partial
 from pathlib import Path
-from typing import NamedTuple
 
 import jax
 
@@ -24,13 +23,7 @@ from consilience.experiments.paper.mst_figures import (
     classifiers_of,
     measured_figures,
 )
-from consilience.experiments.paper.mst_networks import (
-    AGGREGATIONS,
-    BOUNDS,
-    ENLARGED,
-    Case,
-    program,
-)
+from consilience.experiments.paper.mst_networks import ENLARGED, Case, program
 from consilience.experiments.paper.mst_page import section
 from consilience.experiments.paper.mst_pictures import (
     PICTURED,
@@ -40,48 +33,35 @@ from consilience.experiments.paper.mst_pictures import (
     draw_rates,
 )
 from consilience.experiments.paper.mst_sizes import SIZES
-from consilience.experiments.paper.study import Cell
+from consilience.experiments.paper.rows import AGGREGATIONS, BOUNDS
+from consilience.experiments.paper.study import Budget, Cell
 from consilience.experiments.paper.training import train_seeds
 
 TITLE = "Tables 5 to 14: MNIST-SVHN-Text"
 BETAS = (0.1, 4.0)
 
 
-class Budget(NamedTuple):
-    """How much the study may cost.
-
-    Attributes:
-        seeds: pairings, each with its own initial values and noise.
-        steps: updates of each training.
-        rows: training rows.
-        few: only the rows that show the trends.
-        size: of the networks, a name of `SIZES`.
-        test_rows: at most.
-        alone: measurements of a modality that its classifier sees, at most.
-    """
-
-    seeds: int
-    steps: int
-    rows: int
-    few: bool = False
-    size: str = "small"
-    test_rows: int = 400
-    alone: int = 10_000
-
-
 BUDGETS = {
-    "default": Budget(seeds=3, steps=3000, rows=4800),
-    "fast": Budget(
-        seeds=1, steps=400, rows=300, few=True, size="few", test_rows=60, alone=300
-    ),
-    "full": Budget(
-        seeds=5, steps=40_000, rows=50_000, size="paper", test_rows=5000, alone=60_000
-    ),
+    "default": Budget(seeds=3, steps=3000, rows=4800, size="small"),
+    "fast": Budget(seeds=1, steps=400, rows=300, size="few"),
+    "full": Budget(seeds=5, steps=40_000, rows=50_000, size="paper"),
 }
 EFFORTS = {
-    "few": Effort(draws=20, few=1, epochs=20),
-    "small": Effort(draws=100, few=2, epochs=30),
-    "paper": Effort(draws=512, few=10, epochs=30),
+    "few": Effort(draws=20, few=1, epochs=20, test_rows=60, alone=300),
+    "small": Effort(draws=100, few=2, epochs=30, test_rows=400, alone=10_000),
+    "paper": Effort(draws=512, few=10, epochs=30, test_rows=5000, alone=60_000),
+}
+
+
+TRAINED = """\
+Adam along a cosine, with the paper's layers; widths that it does not state in a readable
+form are ours (`mst_sizes.py`), as are the numbers of steps and rows.
+"""
+SETTLING, SIDE_BY_SIDE = ("class mnist",), False
+PICTURES = {RATES_FILE: "Rate against distortion"} | {
+    completions_file(bound, name): f"Test rows completed by {name}, {bound} bound"
+    for bound in BOUNDS
+    for name in PICTURED
 }
 
 
@@ -144,13 +124,15 @@ def cells(budget: Budget, options: argparse.Namespace) -> list[Cell]:
     measured(sources)  # before anything is compiled
     shared = {
         "modalities": "+".join(modalities(sources)),
+        "files": ", ".join(path.name for path in sources[1:] if path),
         "steps": budget.steps,
         "rows": budget.rows,
         "size": budget.size,
     }
     work = partial(measure, budget=budget, sources=sources, folder=options.out)
     return [
-        Cell(case._asdict() | shared, partial(work, case)) for case in cases(budget.few)
+        Cell(case._asdict() | shared, partial(work, case))
+        for case in cases(budget.size == "few")
     ]
 
 
@@ -186,10 +168,22 @@ def _rows(seed: int, budget: Budget, sources: Sources) -> tuple[Rows, dict]:
     """Rows and classifiers of a seed, which all cells share."""
     key = jax.random.fold_in(jax.random.key(0), seed)
     key_rows, key_classifiers, *_ = jax.random.split(key, 5)
-    sizes = (budget.rows, budget.test_rows, budget.alone)
+    effort = EFFORTS[budget.size]
+    sizes = (budget.rows, effort.test_rows, effort.alone)
     rows = paired_rows(key_rows, sources, *sizes)
-    epochs = EFFORTS[budget.size].epochs
-    return rows, classifiers_of(key_classifiers, rows.alone, epochs)
+    return rows, classifiers_of(key_classifiers, rows.alone, effort.epochs)
 
 
-__all__ = ["BUDGETS", "TITLE", "add_options", "cells", "draw", "section", "sources_of"]
+__all__ = [
+    "BUDGETS",
+    "PICTURES",
+    "SETTLING",
+    "SIDE_BY_SIDE",
+    "TITLE",
+    "TRAINED",
+    "add_options",
+    "cells",
+    "draw",
+    "section",
+    "sources_of",
+]

@@ -33,11 +33,15 @@ class Effort(NamedTuple):
         draws: importance samples of each likelihood.
         few: draws of everything else.
         epochs: of each classifier.
+        test_rows: at most.
+        alone: measurements of a modality that its classifier sees, at most.
     """
 
     draws: int
     few: int
     epochs: int
+    test_rows: int
+    alone: int
 
 
 def all_subsets(names: tuple[str, ...]) -> list[tuple[str, ...]]:

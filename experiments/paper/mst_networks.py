@@ -16,7 +16,8 @@ from numpyro.infer import SVI
 import consilience.guides as guides
 from consilience.experiments.paper.mst_data import TEXT
 from consilience.experiments.paper.mst_sizes import SIZES, Size
-from consilience.inference import STL, AnalyticKL, MaskedELBO, MixtureELBO
+from consilience.experiments.paper.rows import BOUNDS, equivariant, invariant
+from consilience.inference import STL, AnalyticKL
 from consilience.models import (
     ConvDecoder,
     LearnedLaplaceLikelihood,
@@ -29,8 +30,6 @@ from consilience.models import (
 )
 from consilience.nn import MLP
 
-BOUNDS = {"masked": MaskedELBO, "mixture": MixtureELBO}
-AGGREGATIONS = ("PoE", "MoE", "SumPooling", "SelfAttention")
 ENLARGED = ("PoE+", "MoE+")
 # Pixels that are always black would have a density without end at scale zero.
 LAPLACE = LearnedLaplaceLikelihood(initial_scale=0.2, min_scale=0.1)
@@ -108,17 +107,18 @@ def program(
     }
     parts = (likelihoods, _decoders(of_rows, sizes))
     encoders = _encoders(case, of_rows, sizes)
-    shared = _aggregation(case, sizes.width)
+    name = case.aggregation.removesuffix("+")
     if case.latents == "private":
         latent, private = sizes.private
         model = shared_private_model(standard_normal(latent), private, *parts)
-        pooling = _equivariant(case, shared, sizes.width)
+        pooling = equivariant(name, sizes.width)
         guide = guides.shared_private_guide(
             latent, private, encoders, pooling, sizes.width
         )
     else:
         model = multimodal_model(standard_normal(sizes.latent), *parts)
-        guide = guides.amortized_guide(sizes.latent, encoders, shared, sizes.width)
+        pooling = invariant(name, sizes.width)
+        guide = guides.amortized_guide(sizes.latent, encoders, pooling, sizes.width)
     elbo = BOUNDS[case.bound](
         beta=case.beta,
         weights=relative_weights(of_rows),
@@ -148,24 +148,3 @@ def _encoders(case: Case, shapes: dict, sizes: Size) -> dict[str, Callable]:
         return found
     deeper = partial(Deeper, hidden=(2 * sizes.width, 2 * sizes.width))
     return {name: partial(deeper, encoder=each) for name, each in found.items()}
-
-
-def _aggregation(case: Case, width: int) -> Callable:
-    sizes = {"width": width, "hidden": (width,)}
-    return {
-        "PoE": guides.ProductOfExperts,
-        "MoE": guides.MixtureOfExperts,
-        "SumPooling": partial(guides.SumPooling, **sizes),
-        "SelfAttention": partial(guides.SelfAttention, **sizes),
-    }[case.aggregation.removesuffix("+")]
-
-
-def _equivariant(case: Case, shared: Callable, width: int) -> Callable:
-    """With private latents; experts have q(w_s | x_s)."""
-    sizes = {"width": width, "hidden": (width,), "shared": shared}
-    experts = partial(guides.EquivariantProductOfExperts, shared=shared)
-    learned = {
-        "SumPooling": partial(guides.EquivariantSumPooling, **sizes),
-        "SelfAttention": partial(guides.EquivariantSelfAttention, **sizes),
-    }
-    return learned.get(case.aggregation, experts)

@@ -98,12 +98,13 @@ def _generated(key, programs, rows: MultimodalData, name: str):
 
 
 def _rates(runs: Sequence[Mapping]) -> Rates:
-    """Means over seeds of the totals; errors are those of the rows."""
+    """Means over seeds of the totals, with their standard errors; of one seed its rows'."""
     count = len(runs)
 
     def mean(name: str) -> Mean:
         values, errors = figures(runs, name), figures(runs, f"{name} error")
-        return Mean(float(values.mean()), float(errors.mean() / np.sqrt(count)), count)
+        error = values.std(ddof=1) / np.sqrt(count) if count > 1 else errors.mean()
+        return Mean(float(values.mean()), float(error), count)
 
     return Rates(
         {"total": mean("full_reconstruction")},

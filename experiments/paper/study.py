@@ -25,13 +25,13 @@ class Budget(NamedTuple):
         seeds: data sets, each with its own model, initial values and noise.
         steps: updates of each training.
         rows: training rows; the paper's, or fewer to be quick.
-        few: only the rows and settings that show the trends.
+        size: of networks, by a name; "few" also means only the rows that show the trends.
     """
 
     seeds: int
     steps: int
     rows: int
-    few: bool = False
+    size: str = "paper"
 
 
 class Cell(NamedTuple):
@@ -58,15 +58,21 @@ def run_study(
     cells: Sequence[Cell],
     seeds: int,
     side_by_side: bool = False,
+    *,
+    anew: bool = False,
     say: Callable[[str], None] = print,
 ) -> list[dict]:
     """Run what the file does not have yet, writing it after each piece.
+
+    A training that diverges is a result, too: it has no figures, and says why.
 
     Args:
         path: the JSON file; its folder must be there.
         cells: in order.
         seeds: how many each cell is run with.
         side_by_side: all seeds of a cell in one piece, or one after another.
+        anew: these cells are run though the file has them, which it keeps until the first
+            of them is done.
         say: told of every piece.
 
     Returns:
@@ -78,31 +84,58 @@ def run_study(
     names = [cell.name(seed) for cell in cells for seed in range(seeds)]
     if len(set(names)) < len(names):
         raise ValueError(f"cells: expected different settings, got {names}")
-    found = read(path) if path.exists() else {}
+    kept = _kept(path)
+    rows = [cell.settings for cell in cells]
+    old = {n for n, x in kept.items() if anew and _of_any_seed(x) in rows}
+    missing = set(names) - (kept.keys() - old)
     for cell in cells:
-        missing = [seed for seed in range(seeds) if cell.name(seed) not in found]
-        for some in [missing] if side_by_side else [[seed] for seed in missing]:
+        left = [seed for seed in range(seeds) if cell.name(seed) in missing]
+        for some in [left] if side_by_side else [[seed] for seed in left]:
             if some:
-                found |= _ran(cell, some)
-                write(path, found)
-                done = sum(name in found for name in names)
-                say(f"{path.stem} {done}/{len(names)}: {cell.name(some[-1])}")
-    return [found[name] for name in names]
+                new = _ran(cell, some)
+                # read again: another process may have written meanwhile
+                kept = {n: x for n, x in _kept(path).items() if n not in old} | new
+                old = set()
+                write(path, kept)
+                done = sum(name in kept for name in names)
+                say(_progress(f"{path.stem} {done}/{len(names)}", new))
+    return [kept[name] for name in names]
+
+
+def _of_any_seed(result: Mapping) -> dict:
+    return {k: v for k, v in result["settings"].items() if k != "seed"}
+
+
+def _kept(path: Path) -> dict[str, dict]:
+    return read(path) if path.exists() else {}
+
+
+def _progress(done: str, new: Mapping[str, Mapping]) -> str:
+    last = list(new)[-1]
+    failed = next((x["failed"] for x in new.values() if "failed" in x), None)
+    return f"{done}: {last}, {new[last]['seconds']:.0f} s" + (
+        f"; diverged: {failed}" if failed else ""
+    )
 
 
 def _ran(cell: Cell, seeds: list[int]) -> dict[str, dict]:
     """Results of some seeds by name; the seconds are shared out."""
     started = time.perf_counter()
-    figures = cell.work(seeds)
+    try:
+        outcomes = [{"figures": figures} for figures in cell.work(seeds)]
+    except FloatingPointError as error:
+        if len(seeds) > 1:  # which of them?
+            return {k: v for seed in seeds for k, v in _ran(cell, [seed]).items()}
+        outcomes = [{"figures": {}, "failed": str(error)}]
     seconds = round((time.perf_counter() - started) / len(seeds), 1)
     return {
         cell.name(seed): {
             "settings": cell.settings | {"seed": seed},
-            "figures": each,
+            **outcome,
             "seconds": seconds,
             "ran": provenance(),
         }
-        for seed, each in zip(seeds, figures, strict=True)
+        for seed, outcome in zip(seeds, outcomes, strict=True)
     }
 
 

@@ -4,19 +4,20 @@ from collections.abc import Iterator
 
 from consilience.experiments.paper.nonlinear_page import (
     HEADER,
-    Results,
+    LIKELIHOODS,
     behind,
     chosen,
     estimators,
     orders,
-    paired,
     rows,
 )
 from consilience.experiments.paper.page import (
     Point,
+    Results,
     figures,
     grouped,
     markdown,
+    paired,
     points,
     spread,
 )
@@ -38,7 +39,7 @@ def section(results: Results) -> str:
     for (beta,), runs in grouped(results, "beta").items():
         tables.append(f"β = {beta:g}\n\n{markdown(HEADER, list(rows(runs)))}")
     found = points(list(compared(results)))
-    return "\n".join([ABOUT, *tables, found])
+    return "\n".join([ABOUT, LIKELIHOODS, *tables, found])
 
 
 def compared(results: Results) -> Iterator[Point]:
@@ -64,7 +65,8 @@ def _from_truth(name: str, every: Results, runs: Results) -> Point:
         "no figures",
         f"the bound is {spread(bound, 3)} higher, MCC {spread(mcc)} higher",
         None,
-        "where the bound is higher and the correlation lower, its optimum has other latents",
+        "where the bound is higher and the correlation lower, the bound itself seems to "
+        "prefer other latents than the true ones",
     )
 
 

@@ -4,8 +4,8 @@ from collections.abc import Iterator
 
 from consilience.experiments.paper.nonlinear_page import (
     HEADER,
+    LIKELIHOODS,
     MIXED,
-    Results,
     chosen,
     estimators,
     orders,
@@ -13,6 +13,7 @@ from consilience.experiments.paper.nonlinear_page import (
 )
 from consilience.experiments.paper.page import (
     Point,
+    Results,
     figures,
     grouped,
     markdown,
@@ -24,9 +25,9 @@ IDENTIFIED = 0.95
 PAPER = {0.0: -464, 0.5: -245}
 ABOUT = """\
 M modalities of 25 features, ten latents, σ = 0.5 learned, 5000 rows to train and 5000 to
-test. LLH: of what the test rows have, by importance sampling, 512 draws. *True model*:
-likewise, from draws around each row's mode, with the correlations of its posterior.
-Correlations are one to one, without any map between.
+test. LLH: of what the test rows have, 512 draws. *True model*:
+1000 draws around each row's mode, with the correlations of its posterior. Stratified and
+implicit draws are compared for M = 4 and the masked bound.
 """
 REASON = (
     "the paper's figures fit the four modalities that its code has by default, not the "
@@ -41,7 +42,7 @@ def section(results: Results) -> str:
         title = f"{count} modalities, {_words(missing)}"
         tables.append(f"{title}\n\n{markdown(HEADER, list(rows(runs)))}")
     found = points(list(compared(results)))
-    return "\n".join([ABOUT, *tables, found])
+    return "\n".join([ABOUT, LIKELIHOODS, *tables, found])
 
 
 def _words(missing: float) -> str:

@@ -1,0 +1,171 @@
+"""The generated page: the paper's figures and ours, table by table."""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from types import ModuleType
+
+from consilience.experiments.paper.page import Results, figures, markdown, spread
+from consilience.experiments.paper.study import read
+
+HEAD = """\
+# The paper's tables
+
+Hirt, Campolo, Leong, Ortega: Learning multi-modal generative models with
+permutation-invariant encoders and tighter variational bounds, TMLR 2024. Written by
+`consilience paper`; every figure of ours is a mean over seeds ± their standard deviation.
+Published figures stand beside ours where they were at hand.
+"""
+BUDGET = ("rows", "steps", "size")
+# Rows stand in the order of these settings, and words in the order of these words.
+KEYS = (
+    "modalities",
+    "missing",
+    "latents",
+    "beta",
+    "law",
+    "start",
+    "bound",
+    "estimator",
+    "prior",
+    "aggregation",
+    "seed",
+)
+WORDS = (
+    "hierarchical",
+    "independent",
+    "shared",
+    "private",
+    "masked",
+    "standard",
+    "mixture",
+    "anywhere",
+    "truth",
+    "stratified",
+    "implicit",
+    "PoE",
+    "PoE+",
+    "MoE",
+    "MoE+",
+    "SumPooling",
+    "SelfAttention",
+    "SumPoolingMixture",
+    "SelfAttentionMixture",
+)
+
+
+def written(folder: Path, tables: Mapping[str, ModuleType]) -> str:
+    """The page of all tables whose results stand in a folder.
+
+    Raises:
+        ValueError: there are none.
+    """
+    sections = []
+    for name, table in tables.items():
+        path = folder / f"{name}.json"
+        if path.exists():
+            sections.append(_section(folder, table, list(read(path).values())))
+    if not sections:
+        raise ValueError(f"--out: expected results in {folder}, found none")
+    return "\n".join([HEAD, *sections])
+
+
+def _section(folder: Path, table: ModuleType, every: Results) -> str:
+    """Of the budget that most trainings had; how others came out stands below."""
+    every = in_order(every)
+    whole = [each for each in every if "failed" not in each]
+    shown = of_usual_budget(whole)
+    parts = [f"## {table.TITLE}", about(every, shown), table.TRAINED]
+    if shown:
+        parts.append(table.section(shown))
+    for file, words in getattr(table, "PICTURES", {}).items():
+        if (folder / file).exists():
+            parts.append(f"![{words}]({file})\n")
+    parts += [settling(whole, figure) for figure in table.SETTLING]
+    return "\n\n".join(part for part in parts if part)
+
+
+def in_order(results: Results) -> list[Mapping]:
+    """As a table has them, however they were run."""
+
+    def place(result: Mapping) -> list[tuple]:
+        found = [result["settings"].get(key, 0) for key in KEYS]
+        return [(WORDS.index(v), "") if v in WORDS else (-1, v) for v in found]
+
+    return sorted(results, key=place)
+
+
+def of_usual_budget(results: Results) -> list[Mapping]:
+    """Those with the rows, steps and networks that most were run with."""
+    budgets = Counter(_budget(each) for each in results)
+    usual = max(budgets, key=lambda budget: (budgets[budget], budget), default=None)
+    return [each for each in results if _budget(each) == usual]
+
+
+def _budget(result: Mapping) -> tuple[int, int, str]:
+    settings = result["settings"]
+    return (settings.get("rows", 0), settings.get("steps", 0), settings.get("size", ""))
+
+
+def settling(results: Results, name: str) -> str:
+    """How a figure depends on the steps, of the rows that were run with several."""
+    columns = sorted({_budget(each)[1] for each in results})
+    lines = []
+    for row, runs in _rows(results).items():
+        found = {steps: _mean(runs, steps, name) for steps in columns}
+        if sum(text != "" for text in found.values()) > 1:
+            lines.append((row, *found.values()))
+    if not lines:
+        return ""
+    words = name.replace("_", " ")
+    header = (f"{words} by steps", *map(str, columns))
+    return f"How many steps it takes, {words}:\n\n{markdown(header, lines)}"
+
+
+def _rows(results: Results) -> dict[str, list[Mapping]]:
+    """Results that differ in steps and seed only, by their other settings in words."""
+    found: dict[str, list[Mapping]] = {}
+    for each in results:
+        rest = {k: v for k, v in each["settings"].items() if k not in ("steps", "seed")}
+        found.setdefault(", ".join(map(str, rest.values())), []).append(each)
+    return found
+
+
+def _mean(runs: Results, steps: int, name: str) -> str:
+    mine = [run for run in runs if _budget(run)[1] == steps and name in run["figures"]]
+    return spread(figures(mine, name), -1) if mine else ""
+
+
+def about(every: Results, shown: Sequence[Mapping]) -> str:
+    """Of what budget, how many, how long, on what; what is not shown."""
+    lines = []
+    if shown:
+        rows, steps, size = _budget(shown[0])
+        networks = f", networks of size *{size}*" if size else ""
+        lines.append(f"{rows} rows, {steps} steps{networks}: {_effort(shown)}.")
+    shown_names = [id(each) for each in shown]
+    others = [e for e in every if id(e) not in shown_names and "failed" not in e]
+    if others:
+        lines.append(f"With other budgets, not in the table: {_effort(others)}.")
+    failed = [each["settings"] for each in every if "failed" in each]
+    if failed:
+        named = "; ".join(", ".join(map(str, x.values())) for x in failed)
+        lines.append(f"**Diverged**: {len(failed)} ({named}).")
+    versions = {
+        f"{n} {v}" for each in every for n, v in each["ran"]["versions"].items()
+    }
+    last = max(each["ran"]["finished"] for each in every)
+    lines.append(f"{', '.join(sorted(versions))}; last run {last} UTC.")
+    return "\n".join(lines)
+
+
+def _effort(results: Results) -> str:
+    hours = sum(each["seconds"] for each in results) / 3600
+    seeds = {each["settings"]["seed"] for each in results}
+    devices = {
+        f"{each['ran']['device']} ({each['ran']['cores']} cores)" for each in results
+    }
+    return (
+        f"{len(results)} trainings, seeds {min(seeds)} to {max(seeds)}, {hours:.1f} hours "
+        f"on {', '.join(sorted(devices))}"
+    )

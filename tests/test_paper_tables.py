@@ -12,7 +12,7 @@ from numpyro.infer import SVI
 
 import consilience as cs
 from consilience.experiments.paper import gaussian_laws, page, table1, table2
-from consilience.experiments.paper.command import TABLES, add_arguments, run
+from consilience.experiments.paper.command import TABLES, _chosen, add_arguments, run
 from consilience.experiments.paper.mixture_optimum import mixture_optimum
 from consilience.experiments.paper.study import Cell, read, run_study, write
 from consilience.experiments.paper.training import train_seeds
@@ -61,6 +61,54 @@ def test_more_seeds_are_added_and_may_run_side_by_side(tmp_path):
     found = run_study(path, more.cells(), 3, side_by_side=True, say=quiet)
     assert more.asked == [("a", [1, 2]), ("b", [1, 2])]
     assert [r["figures"]["x"] for r in found] == [0.0, 10.0, 20.0] * 2
+
+
+class Diverging(Counted):
+    """The second seed of every row diverges."""
+
+    def work(self, row, seeds):
+        found = super().work(row, seeds)
+        if 1 in seeds:
+            raise FloatingPointError("the bound is nan")
+        return found
+
+
+@pytest.mark.parametrize("side_by_side", [False, True])
+def test_what_diverges_is_a_result_and_stops_nothing(tmp_path, side_by_side):
+    said = []
+    settings = {"side_by_side": side_by_side, "say": said.append}
+    found = run_study(tmp_path / "t.json", Diverging().cells(), 3, **settings)
+    assert [r.get("failed") for r in found] == [None, "the bound is nan", None] * 2
+    assert [r["figures"] for r in found[:2]] == [{"x": 0.0}, {}]
+    assert any("diverged: the bound is nan" in line for line in said)
+    again = Diverging()
+    run_study(tmp_path / "t.json", again.cells(), 3, **settings)
+    assert again.asked == []
+
+
+def test_another_process_may_write_the_same_file(tmp_path):
+    path, first, second = tmp_path / "t.json", Counted(), Counted()
+
+    class Busy(Counted):
+        def work(self, row, seeds):
+            run_study(path, second.cells()[1:], 1, say=quiet)
+            return super().work(row, seeds)
+
+    run_study(path, Busy().cells()[:1], 2, say=quiet)
+    assert set(read(path)) == {"row=a, seed=0", "row=a, seed=1", "row=b, seed=0"}
+    run_study(path, first.cells(), 1, say=quiet)
+    assert first.asked == []
+
+
+def test_anew_replaces_these_rows_and_no_others(tmp_path):
+    path, again = tmp_path / "t.json", Counted(("a", 0))
+    run_study(path, Counted().cells(), 2, say=quiet)
+    before = path.read_text()
+    with pytest.raises(KeyboardInterrupt):
+        run_study(path, again.cells()[:1], 1, anew=True, say=quiet)
+    assert path.read_text() == before
+    run_study(path, Counted().cells()[:1], 1, anew=True, say=quiet)
+    assert set(read(path)) == {"row=a, seed=0", "row=b, seed=0", "row=b, seed=1"}
 
 
 def test_results_say_what_ran_them(tmp_path):
@@ -415,6 +463,36 @@ def test_the_page_alone_needs_results(tmp_path, quick):
     (tmp_path / "paper.md").unlink()
     run(options("page", "--out", tmp_path))
     assert "| 0.000 ± 0.000 |" in (tmp_path / "paper.md").read_text()
+
+
+def test_what_diverged_is_on_the_page_and_in_no_mean(tmp_path, quick):
+    quick.work = Diverging().work
+    quick.cells = lambda budget, options: Diverging().cells()
+    run(options("quick", "--out", tmp_path, "--seeds", 2))
+    text = (tmp_path / "paper.md").read_text()
+    assert "**Diverged**: 2 (a, 1; b, 1)" in text
+    assert "0 rows, 0 steps: 2 trainings, seeds 0 to 0" in text
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("table1", "--data", "x"), "--data: expected with mst only, got table1"),
+        (("page", "--fast"), "--fast: expected with a table, got page"),
+    ],
+)
+def test_options_that_would_say_nothing_are_refused(tmp_path, words, message):
+    with pytest.raises(ValueError, match=message):
+        run(options(*words, "--out", tmp_path))
+
+
+def test_rows_are_chosen_by_name_and_word():
+    cells = table1.cells(table1.BUDGETS["default"], None)
+    words = ("bound=mixture", "law=hierarchical", "PoE")
+    (cell,) = _chosen(cells, words)
+    assert cell.settings["aggregation"] == "PoE"
+    with pytest.raises(ValueError, match=r"--only: expected words .* bound=masked"):
+        _chosen(cells, ("bound=mixtures",))
 
 
 def test_out_must_be_a_folder(tmp_path, quick):

@@ -8,16 +8,16 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-import jax
 import numpy as np
 from jaxtyping import Float
+from numpyro import handlers
 from scipy.optimize import linear_sum_assignment
 
-from consilience.datasets import Simulated
+from consilience.datasets import MultimodalData, Simulated
 from consilience.datasets.nonlinear_simulators import LABEL
 from consilience.evaluation.style import color, marker, styled
 from consilience.experiments.paper.nonlinear import ROWS, Row
-from consilience.inference import generate, posterior
+from consilience.inference import posterior
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -38,7 +38,7 @@ class Panel(NamedTuple):
     Attributes:
         title: what it shows.
         z: latents.
-        x: what was measured, or what z makes of it.
+        x: what was measured, or its mean given z.
     """
 
     title: str
@@ -58,17 +58,24 @@ def keep(
     row: Row,
     folder: Path,
 ) -> None:
-    """One posterior draw of z and of x a row, in a file of `folder`/latents."""
+    """One posterior draw a row and the mean of x there, in a file of `folder`/latents."""
     model, guide, params = programs
     count = min(POINTS, simulated.data.size)
     some = simulated.data.take(np.arange(count))
-    key_z, key_x = jax.random.split(rng_key)
-    z = posterior(key_z, guide, params, some, num_samples=1)["z"][0]
-    x = generate(key_x, model, guide, params, some)["x"][0]
+    z = posterior(rng_key, guide, params, some, num_samples=1)["z"][0]
+    x = _mean_at(z, model, params, some)
     path = _file(folder, row)
     path.parent.mkdir(parents=True, exist_ok=True)
     true = {"true_z": simulated.latents[:count], "true_x": some.values["x"]}
     np.savez_compressed(path, z=z, x=x, label=some.values[LABEL], **true)
+
+
+def _mean_at(z, model: Callable, params: dict, data: MultimodalData) -> np.ndarray:
+    """E[x | z]."""
+    program = handlers.substitute(model, data=params | {"z": z})
+    with handlers.seed(rng_seed=0), handlers.trace() as trace:
+        program(data)
+    return np.asarray(trace["x"]["fn"].mean)
 
 
 def draw_kept(folder: Path) -> list[Path]:

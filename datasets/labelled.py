@@ -10,7 +10,6 @@ from consilience.datasets.names import few
 from consilience.datasets.read_npz import load_arrays
 
 LABELS = ("y", "label", "labels")
-SHARE = 0.2
 
 
 class Labelled(NamedTuple):
@@ -41,30 +40,31 @@ class Parts(NamedTuple):
     test: Labelled
 
 
-def read_labelled(path: Path, test_share: float = SHARE, seed: int = 0) -> Parts:
+def read_labelled(path: Path) -> Parts:
     """Measurements and classes from an `.npz` file.
 
     One array has three axes or more; another, `y`, `label` or `labels`, has whole numbers.
-    `is_test` says which rows are test rows; without it a share of each class is, drawn by
-    a fixed seed. What else is in the file is not read.
-
-    Args:
-        path: the file.
-        test_share: of each class, where the file does not say.
-        seed: of who is a test row then.
+    `is_test` says which rows are test rows; without it every fifth of each class is, in
+    the order of the file. Other arrays are ignored.
 
     Raises:
-        ValueError: the file is damaged or has other arrays.
+        FileNotFoundError: there is no such file.
+        ValueError: the file is damaged or has other arrays; a part has no rows.
     """
     arrays = load_arrays(path)
     given = _labelled(path.name, arrays)
     is_test = arrays.get("is_test")
     if is_test is None:
-        is_test = _drawn(given.labels, test_share, np.random.default_rng(seed))
+        is_test = _every_fifth(given.labels)
     if is_test.dtype != bool or is_test.shape != given.labels.shape:
         raise ValueError(
             f"{path.name}: is_test: expected {len(given.labels)} booleans, got "
             f"{is_test.dtype} of shape {is_test.shape}"
+        )
+    if is_test.all() or not is_test.any():
+        raise ValueError(
+            f"{path.name}: expected rows to train on and rows to test on, got "
+            f"{int(is_test.sum())} of {len(is_test)} for testing"
         )
     return Parts(given.take(~is_test), given.take(is_test))
 
@@ -94,9 +94,8 @@ def _labelled(place: str, arrays: dict[str, np.ndarray]) -> Labelled:
     return labelled(place, arrays[values[0]], arrays[labels[0]])
 
 
-def _drawn(labels: np.ndarray, share: float, generator) -> np.ndarray:
+def _every_fifth(labels: np.ndarray) -> np.ndarray:
     is_test = np.zeros(len(labels), bool)
     for label in np.unique(labels):
-        places = generator.permutation(np.flatnonzero(labels == label))
-        is_test[places[: round(share * len(places))]] = True
+        is_test[np.flatnonzero(labels == label)[4::5]] = True
     return is_test

@@ -21,9 +21,10 @@ def polymnist_like(
 ) -> MultimodalData:
     """Digits on random cuts of photographs, one photograph a modality.
 
-    As PolyMNIST is made (Sutter et al. 2021): the images of a row show the same digit in
-    different hands; a modality's image is a cut of its photograph at a random place, with
-    inverted colours where there is ink. The digit is what modalities share, hand and
+    As PolyMNIST is made (Sutter et al. 2021): the images of a row show the same digit,
+    drawn from all images of it, seldom the same one; a modality's image is a cut of its
+    photograph at a random place, with inverted colours where there is ink. The digit is
+    what modalities share, hand and
     place are their own. Any images of classes serve, and any photographs. Ten thousand
     rows of 28 × 28 × 3 take 94 MB a modality.
 

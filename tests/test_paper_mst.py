@@ -206,7 +206,7 @@ def result(bound, aggregation, seed, joint):
     names = ["mnist", "svhn", "text", "mnist + svhn + text"]
     figures = {f"llh {n}": joint for n in names} | {"llh error mnist": 1.0}
     figures |= {"coherence mnist -> text": 0.5, "coherence mnist + svhn -> text": 0.7}
-    figures |= {"real text": 1.0, "class mnist": 0.9, "doubtful mnist": 0.25}
+    figures |= {"real text": 1.0, "class mnist": 0.9, "unreliable mnist": 0.25}
     for name in ("full_reconstruction", "full_rate"):
         figures |= {name: 2.0, name.replace("full", "cross"): 3.0}
     case = Case(bound, aggregation)._asdict()
@@ -268,24 +268,31 @@ def test_files_are_asked_for_before_anything_is_trained(tmp_path):
 
 
 @pytest.mark.slow
-def test_a_study_from_files_to_the_page(folder, tmp_path, capsys):
+def test_a_study_from_files_to_the_page(folder, digits, tmp_path, capsys):
+    grey, colour, labels = digits
+    np.savez(tmp_path / "hands.npz", x=colour, y=labels)
+    np.savez(
+        tmp_path / "voices.npz", logmel=grey.repeat(4, 1).repeat(4, 2), label=labels
+    )
     words = ("--out", tmp_path, "--data", folder, "--fast", "--steps", 60)
+    words += ("--colour", tmp_path / "hands.npz", "--speech", tmp_path / "voices.npz")
     command.run(options(*words))
     results = list(read(tmp_path / "mst.json").values())
     assert [r["settings"]["bound"] for r in results] == ["masked", "mixture"]
-    subsets = 7
+    subsets, small, names = 15, 10, ("mnist", "photograph", "speech", "text")
     for each in results:
         figures = each["figures"]
         assert np.isfinite(list(figures.values())).all()
         assert sum(name.startswith("class ") for name in figures) == subsets
-        assert sum(name.startswith("coherence ") for name in figures) == 6 * 3 + 1
+        assert sum(name.startswith("coherence ") for name in figures) == small * 4 + 1
         assert figures["real text"] > 0.9
-        for name in ("mnist", "svhn", "text"):
-            joint = figures["llh mnist + svhn + text"]
-            assert joint != figures[f"llh {name}"]
+        joint = figures[f"llh {' + '.join(names)}"]
+        assert all(joint != figures[f"llh {name}"] for name in names)
     for name in ("mst_rates.png", "mst_masked_SumPooling.png"):
         assert (tmp_path / name).stat().st_size > 5000
-    assert "### Coherence from two modalities" in (tmp_path / "paper.md").read_text()
+    text = (tmp_path / "paper.md").read_text()
+    assert "### Coherence from two modalities" in text
+    assert "photographs of hands.npz, voices.npz stand in its place" in text
     capsys.readouterr()
     command.run(options(*words, "--resume"))
     assert capsys.readouterr().out.count("mst ") == 0

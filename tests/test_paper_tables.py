@@ -100,6 +100,20 @@ def test_another_process_may_write_the_same_file(tmp_path):
     assert first.asked == []
 
 
+def test_a_study_does_not_go_on_with_other_learning_rates(tmp_path):
+    path = tmp_path / "t.json"
+    slow, fast = (
+        [cell._replace(fixed={"rate": rate}) for cell in Counted().cells()]
+        for rate in (0.1, 0.2)
+    )
+    run_study(path, slow[:1], 1, say=quiet)
+    with pytest.raises(ValueError, match=r"expected results with {'rate': 0.2}"):
+        run_study(path, fast, 2, say=quiet)
+    assert len(read(path)) == 1
+    run_study(path, fast, 1, anew=True, say=quiet)
+    assert {r["fixed"]["rate"] for r in read(path).values()} == {0.2}
+
+
 def test_anew_replaces_these_rows_and_no_others(tmp_path):
     path, again = tmp_path / "t.json", Counted(("a", 0))
     run_study(path, Counted().cells(), 2, say=quiet)
@@ -115,7 +129,7 @@ def test_results_say_what_ran_them(tmp_path):
     path = tmp_path / "t.json"
     run_study(path, Counted().cells()[:1], 1, say=quiet)
     (result,) = read(path).values()
-    assert set(result) == {"settings", "figures", "seconds", "ran"}
+    assert set(result) == {"settings", "figures", "fixed", "seconds", "ran"}
     assert result["ran"]["versions"]["jax"] == jax.__version__
     assert result["ran"]["device"]
 

@@ -14,9 +14,9 @@ import jax
 from consilience.experiments.paper.mst_data import (
     Rows,
     Sources,
-    measured,
     modalities,
     paired_rows,
+    read_sources,
 )
 from consilience.experiments.paper.mst_figures import (
     Effort,
@@ -121,7 +121,7 @@ def cells(budget: Budget, options: argparse.Namespace) -> list[Cell]:
         ValueError: no folder of files is given; a file is damaged or another.
     """
     sources = sources_of(options)
-    measured(sources)  # before anything is compiled
+    read_sources(sources)  # before anything is compiled
     shared = {
         "modalities": "+".join(modalities(sources)),
         "files": ", ".join(path.name for path in sources[1:] if path),

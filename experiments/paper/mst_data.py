@@ -62,7 +62,7 @@ def modalities(sources: Sources) -> tuple[str, ...]:
 
 
 @lru_cache(maxsize=1)
-def measured(sources: Sources) -> dict[str, Parts]:
+def read_sources(sources: Sources) -> dict[str, Parts]:
     """All but the words, in bytes.
 
     Raises:
@@ -100,7 +100,7 @@ def paired_rows(
         FileNotFoundError: a file is not there.
         ValueError: a file is damaged or another.
     """
-    found = measured(sources)
+    found = read_sources(sources)
     keys = jax.random.split(rng_key, 3)
     train = {name: parts.train for name, parts in found.items()}
     test = {name: parts.test for name, parts in found.items()}

@@ -21,7 +21,7 @@ from consilience.experiments.paper.mst_data import Rows
 from consilience.inference import log_likelihood
 
 RATES = ("full_reconstruction", "full_rate", "cross_reconstruction", "cross_rate")
-DOUBTFUL = 0.7  # Pareto k̂ above which a likelihood is not to be trusted
+UNRELIABLE = 0.7  # Pareto k̂ above which a likelihood is not to be trusted
 
 Classifiers = Mapping[str, Callable]
 
@@ -84,7 +84,7 @@ def measured_figures(
         effort: draws.
 
     Returns:
-        "llh ...", "llh error ...", "doubtful ..." (share of rows whose k̂ is too large),
+        "llh ...", "llh error ...", "unreliable ..." (share of rows whose k̂ is too large),
         "coherence ... -> ...", "coherence joint", "real ...", "class ...", and the four
         rates with "... error"; nats a row, or shares.
     """
@@ -105,8 +105,8 @@ def _likelihoods(rng_key, programs, test, draws: int) -> dict[str, float]:
         value, words = np.asarray(each.value, float), in_words(given)
         found[f"llh {words}"] = float(value.mean())
         found[f"llh error {words}"] = float(value.std(ddof=1) / np.sqrt(len(value)))
-        doubtful = np.asarray(each.pareto_k) > DOUBTFUL
-        found[f"doubtful {words}"] = float(doubtful.mean())
+        unreliable = np.asarray(each.pareto_k) > UNRELIABLE
+        found[f"unreliable {words}"] = float(unreliable.mean())
     return found
 
 

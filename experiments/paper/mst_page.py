@@ -100,11 +100,11 @@ def _kinds(results: Results) -> Iterator[tuple[str, list[str], int]]:
     yield "Classifiers on real test measurements", starting("real "), 2
     yield "Linear classification of the shared latent", starting("class "), 2
     yield "Rates and distortions", list(RATES), 1
-    yield "Share of rows whose likelihood has k̂ > 0.7", starting("doubtful "), 2
+    yield "Share of rows whose likelihood has k̂ > 0.7", starting("unreliable "), 2
 
 
 def _table(results: Results, title: str, columns: Sequence[str], digits: int) -> str:
-    words = ("llh ", "coherence ", "real ", "class ", "doubtful ")
+    words = ("llh ", "coherence ", "real ", "class ", "unreliable ")
 
     def short(column: str) -> str:
         word = next((w for w in words if column.startswith(w)), "")

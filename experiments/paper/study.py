@@ -41,10 +41,13 @@ class Cell(NamedTuple):
         settings: what tells it from the others; words and numbers.
         work: from seeds to the figures of each, by name. Given several seeds, it may train
             them side by side.
+        fixed: what all cells share, such as the learning rate: kept with the results, so
+            that a study does not go on with others.
     """
 
     settings: dict[str, str | int | float]
     work: Callable[[list[int]], list[dict]]
+    fixed: dict[str, str | int | float] = {}  # noqa: RUF012 (never changed)
 
     def name(self, seed: int) -> str:
         """Of the cell with one seed, in the file."""
@@ -79,7 +82,8 @@ def run_study(
         of these cells: settings with the seed, figures, seconds, and what ran them.
 
     Raises:
-        ValueError: two cells have one name; the file is none of ours.
+        ValueError: two cells have one name; the file is none of ours, or has them with
+            other fixed values.
     """
     names = [cell.name(seed) for cell in cells for seed in range(seeds)]
     if len(set(names)) < len(names):
@@ -88,6 +92,7 @@ def run_study(
     rows = [cell.settings for cell in cells]
     old = {n for n, x in kept.items() if anew and _of_any_seed(x) in rows}
     missing = set(names) - (kept.keys() - old)
+    _check_alike(path, cells, [x for n, x in kept.items() if n not in old])
     for cell in cells:
         left = [seed for seed in range(seeds) if cell.name(seed) in missing]
         for some in [left] if side_by_side else [[seed] for seed in left]:
@@ -100,6 +105,19 @@ def run_study(
                 done = sum(name in kept for name in names)
                 say(_progress(f"{path.stem} {done}/{len(names)}", new))
     return [kept[name] for name in names]
+
+
+def _check_alike(path: Path, cells: Sequence[Cell], kept: Sequence[Mapping]) -> None:
+    """Refuse to go on with results of other learning rates and the like."""
+    for cell in cells:
+        for each in kept:
+            same = _of_any_seed(each) == cell.settings
+            if same and each.get("fixed", cell.fixed) != cell.fixed:
+                raise ValueError(
+                    f"{path}: {cell.name(each['settings']['seed'])}: expected results with "
+                    f"{cell.fixed}, got some with {each['fixed']}; --overwrite trains them "
+                    "anew"
+                )
 
 
 def _of_any_seed(result: Mapping) -> dict:
@@ -132,6 +150,7 @@ def _ran(cell: Cell, seeds: list[int]) -> dict[str, dict]:
         cell.name(seed): {
             "settings": cell.settings | {"seed": seed},
             **outcome,
+            "fixed": cell.fixed,
             "seconds": seconds,
             "ran": provenance(),
         }

@@ -56,6 +56,7 @@ BUDGETS = {
 }
 LATENTS, WIDTH, BATCH, RATE = 3, 64, 500, 5e-3
 LAWS = {"hierarchical": Hierarchical(), "independent": Independent()}
+FIXED = {"rate": RATE, "batch": BATCH, "width": WIDTH}
 TRAINED = f"""\
 Adam at {RATE:g} along a cosine, batches of {BATCH}, networks of {WIDTH} units; rows are
 scaled. The paper trains for 4000 epochs at a constant rate.
@@ -75,7 +76,7 @@ def cells(budget: Budget, options: Namespace) -> list[Cell]:
     for aggregation, bound, law in FEW if budget.size == "few" else rows:
         row = {"aggregation": aggregation, "bound": bound, "law": law}
         settings = row | {"steps": budget.steps, "rows": budget.rows}
-        found.append(Cell(settings, partial(measure, **settings)))
+        found.append(Cell(settings, partial(measure, **settings), FIXED))
     return found
 
 

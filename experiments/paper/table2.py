@@ -95,7 +95,9 @@ def cells(budget: Budget, options: Namespace) -> list[Cell]:
         row = {"latents": case, "bound": bound, "aggregation": aggregation}
         settings = row | {"steps": budget.steps, "rows": budget.rows}
         settings["size"] = budget.size
-        found.append(Cell(settings, partial(measure, **settings)))
+        rate = SIZES[budget.size].rate * SLOWER.get(aggregation, 1.0)
+        fixed = {"rate": rate, "batch": BATCH, "hidden": SIZES[budget.size].hidden}
+        found.append(Cell(settings, partial(measure, **settings), fixed))
     return found
 
 

@@ -49,6 +49,7 @@ BUDGETS = {
 }
 LATENTS, LABELS, SCALE, WIDTH = 2, 5, 0.1, 128
 BATCH, RATE, SAMPLES, PAIRS = 250, 3e-3, 64, 4
+FIXED = {"rate": RATE, "batch": BATCH, "width": WIDTH, "pairs": PAIRS, "hot": HOT}
 TRAINED = f"""\
 Adam at {RATE:g} along a cosine, gradients clipped at {CLIP:g}, batches of {BATCH}, {WIDTH}
 units; β begins at {HOT:g} times its value and comes down over a third of the steps; the
@@ -90,7 +91,7 @@ def cells(budget: Budget, options: Namespace) -> list[Cell]:
     for row in [Row(*r) for r in FEW] if budget.size == "few" else every:
         settings = row._asdict() | {"steps": budget.steps, "rows": budget.rows}
         work = partial(measure, folder=options.out, **settings)
-        found.append(Cell(settings, work))
+        found.append(Cell(settings, work, FIXED))
     return found
 
 

@@ -56,6 +56,7 @@ BUDGETS = {
 }
 
 
+FIXED = {"rate": RATE, "batch": BATCH, "clip": CLIP}
 TRAINED = f"""\
 Adam at {RATE:g} along a cosine, gradients clipped at {CLIP:g}, batches of {BATCH};
 networks of {WIDTHS["small"]} units (size *small*) or the paper's {WIDTHS["paper"]}
@@ -100,7 +101,7 @@ def cells(budget: Budget, options: Namespace) -> list[Cell]:
     for modalities, missing, row in every:
         settings = {"modalities": modalities, "missing": missing} | row._asdict()
         settings |= {"size": budget.size, "steps": budget.steps, "rows": budget.rows}
-        found.append(Cell(settings, partial(measure, **settings)))
+        found.append(Cell(settings, partial(measure, **settings), FIXED))
     return found
 
 

@@ -124,7 +124,9 @@ def by_importance(
 
 @partial(jax.jit, static_argnums=1)
 def _weighted(model, num_samples: int, rng_key, data, subset) -> Exact:
-    weigh = weigher(rng_key, model, partial(student_guide, model), {}, data, subset)
+    key_weigher, rng_key = jax.random.split(rng_key)
+    guide = partial(student_guide, model)
+    weigh = weigher(key_weigher, model, guide, {}, data, subset)
 
     def step(state, key):
         """Running log-sums, means, and a draw kept with its share of the weight."""

@@ -130,9 +130,10 @@ def cells(budget: Budget, options: argparse.Namespace) -> list[Cell]:
         "size": budget.size,
     }
     work = partial(measure, budget=budget, sources=sources, folder=options.out)
+    fixed = {name: str(value) for name, value in SIZES[budget.size]._asdict().items()}
     return [
-        Cell(case._asdict() | shared, partial(work, case))
-        for case in cases(budget.size == "few")
+        Cell(case._asdict() | shared, partial(work, case), fixed)
+        for case in cases(few=budget.size == "few")
     ]
 
 

@@ -225,6 +225,25 @@ def test_beta_follows_the_steps():
         assert any((a != b).any() for a, b in pairs)
 
 
+@pytest.mark.parametrize("seeds", [1, 2])
+def test_training_begins_where_it_is_told_to(seeds):
+    svi, data = tiny_svi(optax.sgd(0.0)), [tiny_data(s) for s in range(seeds)]
+    fresh = svi.get_params(svi.init(KEY, data[0]))["decoder.x1$params"]
+    start = [
+        {"decoder.x1$params": jax.tree.map(lambda x, s=s: x + s + 1, fresh)}
+        for s in range(seeds)
+    ]
+    keys = jax.random.split(KEY, seeds)
+    settings = {"steps": 2, "batch_size": 5}
+    found = train_seeds(keys, svi, data, start=start, **settings)
+    plain = train_seeds(keys, svi, data, **settings)
+    for params, others, given in zip(found, plain, start, strict=True):
+        moved = params["decoder.x1$params"]
+        jax.tree.map(np.testing.assert_allclose, moved, given["decoder.x1$params"])
+        del params["decoder.x1$params"], others["decoder.x1$params"]
+        jax.tree.map(np.testing.assert_array_equal, params, others)
+
+
 def test_each_seed_needs_its_rows():
     with pytest.raises(ValueError, match="one data set for each of 2 keys, got 1"):
         train_seeds(

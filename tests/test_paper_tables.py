@@ -236,12 +236,9 @@ def test_training_begins_where_it_is_told_to(seeds):
     keys = jax.random.split(KEY, seeds)
     settings = {"steps": 2, "batch_size": 5}
     found = train_seeds(keys, svi, data, start=start, **settings)
-    plain = train_seeds(keys, svi, data, **settings)
-    for params, others, given in zip(found, plain, start, strict=True):
-        moved = params["decoder.x1$params"]
-        jax.tree.map(np.testing.assert_allclose, moved, given["decoder.x1$params"])
-        del params["decoder.x1$params"], others["decoder.x1$params"]
-        jax.tree.map(np.testing.assert_array_equal, params, others)
+    for params, given in zip(found, start, strict=True):
+        began = params["decoder.x1$params"]
+        jax.tree.map(np.testing.assert_allclose, began, given["decoder.x1$params"])
 
 
 def test_each_seed_needs_its_rows():

@@ -51,7 +51,7 @@ MODALITIES, MISSING = (4, 5), (0.5, 0.0)
 
 BUDGETS = {
     "default": Budget(seeds=3, steps=5000, rows=5000, size="small"),
-    "fast": Budget(seeds=1, steps=600, rows=2000, size="few"),
+    "fast": Budget(seeds=1, steps=500, rows=1000, size="few"),
     "full": Budget(seeds=5, steps=80_000, rows=5000, size="paper"),
 }
 

@@ -127,6 +127,20 @@ def test_other_numbers_than_bytes_are_refused(folder, digits, tmp_path):
         paired_rows(KEY, Sources(folder, tmp_path / "c.npz"), 60, 20, 50)
 
 
+def test_colours_are_averaged_over_blocks(folder, digits):
+    whole, halved = (
+        paired_rows(KEY, Sources(folder), 40, 20, 30, shrink) for shrink in (1, 2)
+    )
+    large, small = (np.asarray(x.test.values["svhn"]) for x in (whole, halved))
+    means = large.reshape(20, 16, 2, 16, 2, 3).mean((2, 4))
+    np.testing.assert_allclose(small, means, atol=0.5 / 255 + 1e-6)
+    for name in ("mnist", "text"):
+        same = (x.test.values[name] for x in (whole, halved))
+        np.testing.assert_array_equal(*same)
+    with pytest.raises(ValueError, match="svhn: expected a height and width that 5"):
+        paired_rows(KEY, Sources(folder), 40, 20, 30, 5)
+
+
 # Programs
 
 

@@ -23,7 +23,7 @@ from consilience.datasets import (
     write_words,
 )
 
-TEXT = "text"
+MNIST, TEXT = "mnist", "text"
 BYTE = 255
 
 
@@ -58,7 +58,7 @@ class Rows(NamedTuple):
 def modalities(sources: Sources) -> tuple[str, ...]:
     """Their names; what stands in for SVHN is not called so."""
     colour = "svhn" if sources.colour is None else "photograph"
-    return ("mnist", colour, *(["speech"] if sources.speech else []), TEXT)
+    return (MNIST, colour, *(["speech"] if sources.speech else []), TEXT)
 
 
 @lru_cache(maxsize=1)
@@ -85,7 +85,12 @@ def read_sources(sources: Sources) -> dict[str, Parts]:
 
 
 def paired_rows(
-    rng_key: Key[Array, ""], sources: Sources, rows: int, test_rows: int, alone: int
+    rng_key: Key[Array, ""],
+    sources: Sources,
+    rows: int,
+    test_rows: int,
+    alone: int,
+    shrink: int = 1,
 ) -> Rows:
     """Measurements of one digit, paired at random.
 
@@ -95,12 +100,16 @@ def paired_rows(
         rows: training rows; measurements are paired anew until there are as many.
         test_rows: at most; each measurement stands in one row at most.
         alone: measurements of each modality for classifiers, at most.
+        shrink: all but handwriting is averaged over blocks of so many pixels squared.
 
     Raises:
         FileNotFoundError: a file is not there.
         ValueError: a file is damaged or another.
     """
-    found = read_sources(sources)
+    found = {
+        name: parts if name == MNIST else _shrunk(name, parts, shrink)
+        for name, parts in read_sources(sources).items()
+    }
     keys = jax.random.split(rng_key, 3)
     train = {name: parts.train for name, parts in found.items()}
     test = {name: parts.test for name, parts in found.items()}
@@ -110,6 +119,25 @@ def paired_rows(
         _paired(keys[1], test, 1, test_rows),
         _alone(keys[2], train, alone),
     )
+
+
+def _shrunk(name: str, parts: Parts, by: int) -> Parts:
+    """Means over blocks, rounded to bytes."""
+    if by == 1:
+        return parts
+
+    def mean(given: Labelled) -> Labelled:
+        rows, height, width, *rest = given.values.shape
+        if height % by or width % by:
+            raise ValueError(
+                f"{name}: expected a height and width that {by} divides, got {height} × "
+                f"{width}; choose networks of another size"
+            )
+        blocks = (rows, height // by, by, width // by, by, *rest)
+        means = given.values.reshape(blocks).mean((2, 4), dtype=np.float32)
+        return given._replace(values=np.rint(means).astype(np.uint8))
+
+    return Parts(*map(mean, parts))
 
 
 def _rows_a_pairing(given: dict[str, Labelled]) -> int:

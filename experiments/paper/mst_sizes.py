@@ -16,6 +16,7 @@ class Size(NamedTuple):
         dense: hidden layers for handwriting.
         conv: channels of the encoder of images.
         deconv: channels of their decoder.
+        shrink: colours and sounds are averaged over blocks of so many pixels squared.
         text: channels of the encoder of text.
         detext: channels of its decoder.
         width: of features, pooled spaces and hidden layers of aggregations.
@@ -28,6 +29,7 @@ class Size(NamedTuple):
     dense: tuple[int, ...]
     conv: tuple[int, ...]
     deconv: tuple[int, ...]
+    shrink: int
     text: tuple[int, ...]
     detext: tuple[int, ...]
     width: int
@@ -40,8 +42,9 @@ SIZES = {
         latent=6,
         private=(4, 2),
         dense=(32,),
-        conv=(4, 4, 8, 8),
-        deconv=(8, 4, 4),
+        conv=(4, 8, 8),
+        deconv=(8, 4),
+        shrink=2,
         text=(16, 16, 16),
         detext=(16, 16),
         width=32,
@@ -49,11 +52,12 @@ SIZES = {
         batch=50,
     ),
     "small": Size(
-        latent=16,
-        private=(10, 4),
+        latent=20,
+        private=(12, 4),
         dense=(128, 128),
-        conv=(8, 16, 32, 32),
-        deconv=(16, 16, 8),
+        conv=(16, 32, 32),
+        deconv=(32, 16),
+        shrink=2,
         text=(32, 32, 32),
         detext=(32, 32),
         width=64,
@@ -66,6 +70,7 @@ SIZES = {
         dense=(400, 400),
         conv=(32, 64, 64, 128),
         deconv=(64, 64, 32),
+        shrink=1,
         text=(128, 128, 128),
         detext=(128, 128),
         width=256,

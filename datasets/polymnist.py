@@ -14,9 +14,9 @@ INK = 0.5
 
 def polymnist_like(
     rng_key: Key[Array, ""],
-    images: Num[np.ndarray | Array, "images height width"],
+    images: Num[np.ndarray | Array, "images ..."],
     labels: Num[np.ndarray | Array, " images"],
-    backgrounds: Mapping[str, Num[np.ndarray | Array, "rows columns channels"]],
+    backgrounds: Mapping[str, Num[np.ndarray | Array, "..."]],
     num_pairings: int = 1,
 ) -> MultimodalData:
     """Digits on random cuts of photographs, one photograph a modality.

@@ -31,6 +31,14 @@ def untyped(monkeypatch):
     monkeypatch.setattr("jaxtyping.config.jaxtyping_disable", True)
 
 
+@pytest.fixture(autouse=True)
+def interruptible():
+    """Shells start what runs in the background with Ctrl-C ignored."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
 def assert_same(a, b):
     jax.tree.map(np.testing.assert_array_equal, a, b)
 

@@ -29,9 +29,9 @@ _NAME = re.compile(r"step-(\d+)\.npz")
 class Checkpoints:
     """Where `fit` keeps what it needs to go on, and how often.
 
-    A resumed run ends with the same bits under every bound of ours. NumPyro's own `Trace_ELBO`
-    adds terms in the order of a set of names, which differs from one process to the next
-    unless the environment variable PYTHONHASHSEED is set.
+    A resumed run ends with the same bits under every bound of ours. NumPyro's own
+    `Trace_ELBO` adds terms in the order of a set of names, which differs from one process to
+    the next unless the environment variable PYTHONHASHSEED is set.
 
     Attributes:
         folder: made if need be; the run's own, and shared by its processes.

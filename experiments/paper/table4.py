@@ -61,8 +61,8 @@ TRAINED = f"""\
 Adam along a cosine from {RATES["small"]:g} (networks of {WIDTHS["small"]} units, size
 *small*) or the paper's {RATES["paper"]:g} ({WIDTHS["paper"]} units, *paper*), gradients
 clipped at {CLIP:g}, batches of {BATCH}; decoders are as many pairs of bent units as
-features, straight at first. At 5e-3 for 5000 steps learned aggregations were still behind the product
-of experts.
+features, straight at first. At 5e-3 for 5000 steps learned aggregations were still behind
+the product of experts.
 """
 SETTLING, SIDE_BY_SIDE = ("llh", "mcc_samples"), True
 

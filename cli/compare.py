@@ -12,9 +12,10 @@ from rich.table import Table
 import consilience as cs
 from consilience.cli import applied, data, outputs, runs, train
 from consilience.cli.arguments import add_draws
-from consilience.cli.pictures import SUFFIXES, save
+from consilience.cli.pictures import SUFFIXES
 from consilience.evaluation import compare as rank
 from consilience.evaluation import plot_comparison
+from consilience.experiments.pictures import save
 
 if TYPE_CHECKING:
     from pandas import DataFrame

@@ -10,7 +10,8 @@ from jaxtyping import Array, Bool, Float
 import consilience as cs
 from consilience.cli import applied, outputs
 from consilience.cli.arguments import add_data, add_draws, add_run
-from consilience.cli.pictures import SUFFIXES, latent_means, save
+from consilience.cli.pictures import SUFFIXES, latent_means
+from consilience.experiments.pictures import save
 
 if TYPE_CHECKING:
     from pandas import DataFrame

@@ -10,9 +10,10 @@ from rich.console import Console
 import consilience as cs
 from consilience.cli import applied, checks, data, outputs, runs, scores
 from consilience.cli.arguments import add_data, add_draws, add_run
-from consilience.cli.pictures import log_likelihoods, save
+from consilience.cli.pictures import log_likelihoods
 from consilience.evaluation import plot_calibration, plot_rate_distortion
 from consilience.experiments.options import share
+from consilience.experiments.pictures import save
 
 JSON, LIKELIHOODS, RATES = "evaluation.json", "likelihoods.csv", "rates.csv"
 COVERAGE, CALIBRATION = "coverage.csv", "calibration.csv"

@@ -9,8 +9,9 @@ import numpy as np
 from consilience.cli import applied, completion, outputs
 from consilience.cli.arguments import add_data, add_draws, add_run
 from consilience.cli.picture_of_completion import completed_columns
-from consilience.cli.pictures import SUFFIXES, save
+from consilience.cli.pictures import SUFFIXES
 from consilience.experiments.options import share
+from consilience.experiments.pictures import save
 
 FORMATS = ("csv", "parquet")
 

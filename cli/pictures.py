@@ -1,6 +1,5 @@
 """Pictures that commands write."""
 
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -17,14 +16,6 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 SUFFIXES = (".png", ".pdf", ".svg")
-
-
-def save(figure: "Figure", path: Path) -> None:
-    """Write a figure and forget it."""
-    import matplotlib.pyplot as plt
-
-    figure.savefig(path)
-    plt.close(figure)
 
 
 @styled

@@ -10,8 +10,8 @@ from rich.console import Console
 
 import consilience as cs
 from consilience.cli import beta, build, data, defaults, earlier, runs
-from consilience.cli.pictures import save
 from consilience.cli.runs import Run
+from consilience.experiments.pictures import save
 
 ADVICE = (  # the library's in the words of the command line
     "Options of `consilience fit` for this: --clip-norm 10, a smaller --learning-rate, "

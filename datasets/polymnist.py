@@ -24,9 +24,8 @@ def polymnist_like(
     As PolyMNIST is made (Sutter et al. 2021): the images of a row show the same digit,
     drawn from all images of it, seldom the same one; a modality's image is a cut of its
     photograph at a random place, with inverted colours where there is ink. The digit is
-    what modalities share, hand and
-    place are their own. Any images of classes serve, and any photographs. Ten thousand
-    rows of 28 × 28 × 3 take 94 MB a modality.
+    what modalities share, hand and place are their own. Any images of classes serve, and
+    any photographs. Ten thousand rows of 28 × 28 × 3 take 94 MB a modality.
 
     Args:
         rng_key: random key of who meets whom, and of the cuts.

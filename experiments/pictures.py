@@ -72,9 +72,9 @@ def _digit(axes: "Axes", shown: Completion) -> None:
     axes.set_xlabel(word, color=color, labelpad=2)
 
 
-def save(figure: "Figure", path: Path) -> None:
-    """Write a figure and forget it."""
+def save(figure: "Figure", path: Path, **settings) -> None:
+    """Write a figure, with settings of `savefig`, and forget it."""
     import matplotlib.pyplot as plt
 
-    figure.savefig(path)
+    figure.savefig(path, **settings)
     plt.close(figure)

@@ -159,7 +159,7 @@ def test_pictures_need_all_their_rows(tmp_path):
     made = np.random.default_rng(0).normal(size=(4, 30, 2)).astype(np.float32)
     arrays = dict(zip(("z", "x", "true_z", "true_x"), made, strict=True))
     arrays["label"] = np.arange(30) % 5
-    methods, bound = figures.PICTURES["figure1"]
+    methods, bound, _ = figures.PICTURES["figure1"]
     (tmp_path / "latents").mkdir()
     for method in methods:
         assert figures.draw_kept(tmp_path) == []

@@ -498,7 +498,10 @@ def test_the_page_alone_needs_results(tmp_path, quick):
 def test_what_diverged_is_on_the_page_and_in_no_mean(tmp_path, quick):
     quick.work = Diverging().work
     quick.cells = lambda budget, options: Diverging().cells()
+    drawn = []
+    quick.draw = lambda results, folder: drawn.extend(results)
     run(options("quick", "--out", tmp_path, "--seeds", 2))
+    assert [each["settings"]["seed"] for each in drawn] == [0, 0]
     text = (tmp_path / "paper.md").read_text()
     assert "**Diverged**: 2 (a, 1; b, 1)" in text
     assert "0 rows, 0 steps: 2 trainings, seeds 0 to 0" in text

@@ -102,8 +102,9 @@ def _study(options: argparse.Namespace) -> None:
     if together is None:
         together = jax.default_backend() != "cpu" and table.SIDE_BY_SIDE
     run_study(path, cells, budget.seeds, together, anew=options.overwrite)
-    if hasattr(table, "draw"):
-        table.draw(list(read(path).values()), options.out)
+    shown = report.of_usual_budget(list(read(path).values()))
+    if shown and hasattr(table, "draw"):
+        table.draw(shown, options.out)
 
 
 def _chosen(cells: list[Cell], words: Sequence[str]) -> list[Cell]:

@@ -17,6 +17,7 @@ from consilience.datasets import MultimodalData, Simulated
 from consilience.datasets.nonlinear_simulators import LABEL
 from consilience.evaluation.style import color, marker, styled
 from consilience.experiments.paper.nonlinear import ROWS, Row
+from consilience.experiments.pictures import save
 from consilience.inference import posterior
 
 if TYPE_CHECKING:
@@ -24,11 +25,28 @@ if TYPE_CHECKING:
 
 POINTS, LOOK = 1500, {"s": 4, "alpha": 0.5, "linewidths": 0}
 LATENTS = "latents"
-# Rows and bound of each picture.
+
+
+class Picture(NamedTuple):
+    """Columns of a picture, beside the truth.
+
+    Attributes:
+        methods: aggregation and prior of each.
+        bound: that they were trained with.
+        words: what it shows.
+    """
+
+    methods: tuple[tuple[str, str], ...]
+    bound: str
+    words: str
+
+
+SHOWN = "Latents and reconstructions of"
+FOUR = (ROWS[0], ROWS[2], ROWS[4], ROWS[6])
 PICTURES = {
-    "figure1": ((ROWS[0], ROWS[2], ROWS[4], ROWS[6]), "masked"),
-    "figure4": (ROWS, "masked"),
-    "figure5": (ROWS, "mixture"),
+    "figure1": Picture(FOUR, "masked", f"{SHOWN} four rows"),
+    "figure4": Picture(ROWS, "masked", f"{SHOWN} all rows, masked bound"),
+    "figure5": Picture(ROWS, "mixture", f"{SHOWN} all rows, mixture bound"),
 }
 
 
@@ -81,11 +99,11 @@ def _mean_at(z, model: Callable, params: dict, data: MultimodalData) -> np.ndarr
 def draw_kept(folder: Path) -> list[Path]:
     """Write each picture all of whose rows were kept; which they are."""
     written = []
-    for name, (methods, bound) in PICTURES.items():
-        rows = [Row(*method, bound) for method in methods]
+    for name, picture in PICTURES.items():
+        rows = [Row(*method, picture.bound) for method in picture.methods]
         if all(_file(folder, row).exists() for row in rows):
             written.append(folder / f"{name}.png")
-            _save(draw(*_panels(folder, rows)), written[-1])
+            save(draw(*_panels(folder, rows)), written[-1])
     return written
 
 
@@ -135,10 +153,3 @@ def draw(panels: Sequence[Panel], labels: np.ndarray) -> "Figure":
     grid[0, 0].set_ylabel("latents")
     grid[1, 0].set_ylabel("x, reconstructed")
     return figure
-
-
-def _save(figure: "Figure", path: Path) -> None:
-    import matplotlib.pyplot as plt
-
-    figure.savefig(path)
-    plt.close(figure)

@@ -24,7 +24,7 @@ from consilience.experiments.paper.mst_figures import (
     measured_figures,
 )
 from consilience.experiments.paper.mst_networks import ENLARGED, Case, program
-from consilience.experiments.paper.mst_page import section
+from consilience.experiments.paper.mst_page import section as section
 from consilience.experiments.paper.mst_pictures import (
     PICTURED,
     RATES_FILE,
@@ -175,18 +175,3 @@ def _rows(seed: int, budget: Budget, sources: Sources) -> tuple[Rows, dict]:
     sizes = (budget.rows, effort.test_rows, effort.alone, shrink)
     rows = paired_rows(key_rows, sources, *sizes)
     return rows, classifiers_of(key_classifiers, rows.alone, effort.epochs)
-
-
-__all__ = [
-    "BUDGETS",
-    "PICTURES",
-    "SETTLING",
-    "SIDE_BY_SIDE",
-    "TITLE",
-    "TRAINED",
-    "add_options",
-    "cells",
-    "draw",
-    "section",
-    "sources_of",
-]

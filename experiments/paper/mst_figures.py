@@ -17,11 +17,11 @@ from consilience.evaluation import (
     rates,
     train_classifiers,
 )
+from consilience.experiments.paper.likelihoods import summarized
 from consilience.experiments.paper.mst_data import Rows
 from consilience.inference import log_likelihood
 
 RATES = ("full_reconstruction", "full_rate", "cross_reconstruction", "cross_rate")
-UNRELIABLE = 0.7  # Pareto k̂ above which a likelihood is not to be trusted
 
 Classifiers = Mapping[str, Callable]
 
@@ -102,11 +102,10 @@ def _likelihoods(rng_key, programs, test, draws: int) -> dict[str, float]:
     for i, given in enumerate(all_subsets(test.names)):
         key, subset = jax.random.fold_in(rng_key, i), test.subset_of(*given)
         each = log_likelihood(key, *programs, test, subset, **settings)
-        value, words = np.asarray(each.value, float), in_words(given)
-        found[f"llh {words}"] = float(value.mean())
-        found[f"llh error {words}"] = float(value.std(ddof=1) / np.sqrt(len(value)))
-        unreliable = np.asarray(each.pareto_k) > UNRELIABLE
-        found[f"unreliable {words}"] = float(unreliable.mean())
+        likelihood, words = summarized(each), in_words(given)
+        found[f"llh {words}"] = likelihood.mean
+        found[f"llh error {words}"] = likelihood.standard_error
+        found[f"unreliable {words}"] = likelihood.unreliable
     return found
 
 

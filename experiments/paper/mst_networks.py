@@ -8,7 +8,6 @@ from collections.abc import Callable
 from functools import lru_cache, partial
 from typing import NamedTuple
 
-import optax
 from flax import nnx
 from jaxtyping import Array, Float, Shaped
 from numpyro.infer import SVI
@@ -29,6 +28,7 @@ from consilience.models import (
     standard_normal,
 )
 from consilience.nn import MLP
+from consilience.training import adam
 
 ENLARGED = ("PoE+", "MoE+")
 # Pixels that are always black would have a density without end at scale zero.
@@ -124,8 +124,8 @@ def program(
         weights=relative_weights(of_rows),
         estimator=AnalyticKL(otherwise=STL()),
     )
-    rate = optax.cosine_decay_schedule(sizes.rate, steps)
-    return SVI(model, guide, optax.adam(rate), elbo)
+    optimizer = adam(sizes.rate, steps, schedule="cosine")
+    return SVI(model, guide, optimizer, elbo)
 
 
 def _decoders(shapes: dict, sizes: Size) -> dict[str, Callable]:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 
+from consilience.experiments.paper.mst_figures import RATES
 from consilience.experiments.paper.page import (
     Point,
     Results,
@@ -16,7 +17,6 @@ from consilience.experiments.paper.rows import FIXED
 
 STUDY = ("modalities", "files")
 ROW = ("latents", "beta", "bound", "aggregation")
-RATES = ("full_reconstruction", "full_rate", "cross_reconstruction", "cross_rate")
 STAND_INS = """\
 **SVHN was not at hand for these figures**: colour photographs of {files} stand in its \
 place{speech}. They cannot be set beside the paper's, digit by digit; what can be compared \

@@ -13,10 +13,11 @@ from consilience.evaluation import plot_completions, plot_rate_distortion
 from consilience.evaluation.rate_table import Mean, Rates
 from consilience.experiments.paper.mst_data import TEXT
 from consilience.experiments.paper.page import figures, grouped
+from consilience.experiments.pictures import save
 from consilience.inference import generate
 
 if TYPE_CHECKING:
-    from matplotlib.figure import Figure
+    pass
 
 PICTURED = ("SumPooling", "PoE")
 DIGITS = (1, 3, 4, 6, 7, 9)
@@ -42,7 +43,7 @@ def draw_completions(
         made = _generated(key, programs, rows, name)
         generated[(name,)] = _as_images({n: x[0] for n, x in made.items()})
     truth = _as_images({n: np.asarray(x) for n, x in rows.values.items()})
-    _save(plot_completions(truth, generated), path)
+    save(plot_completions(truth, generated), path, dpi=80)
 
 
 def draw_rates(results: Sequence[Mapping], path: Path) -> None:
@@ -59,7 +60,7 @@ def draw_rates(results: Sequence[Mapping], path: Path) -> None:
         several = len(curve) > 1
         name = f"{aggregation}, {bound}"
         curves[name] = curve if several else next(iter(curve.values()))
-    _save(plot_rate_distortion(curves), path)
+    save(plot_rate_distortion(curves), path, dpi=80)
 
 
 def words_as_images(text: np.ndarray) -> np.ndarray:
@@ -112,10 +113,3 @@ def _rates(runs: Sequence[Mapping]) -> Rates:
         {"total": mean("cross_reconstruction")},
         mean("cross_rate"),
     )
-
-
-def _save(figure: "Figure", path: Path) -> None:
-    import matplotlib.pyplot as plt
-
-    figure.savefig(path, dpi=80)
-    plt.close(figure)

@@ -7,13 +7,13 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-import optax
 from jaxtyping import Array, Float, Key
 from numpyro.infer import SVI
 
 import consilience.guides as guides
 from consilience.datasets import MultimodalData
 from consilience.evaluation import identification
+from consilience.experiments.paper.likelihoods import summarized
 from consilience.experiments.paper.rows import BOUNDS, invariant
 from consilience.experiments.paper.truth import Exact
 from consilience.inference import (
@@ -24,6 +24,7 @@ from consilience.inference import (
     posterior,
 )
 from consilience.models import gaussian_mixture, multimodal_model, standard_normal
+from consilience.training import adam
 
 COMPONENTS, DRAWS, HOT, CLIP = 5, 64, 100.0, 20.0
 BOUND_DRAWS = 20  # the subset is drawn, too
@@ -81,18 +82,13 @@ def cooling(beta: float, steps: int) -> Callable:
     return at
 
 
-def optimizer(rate: float, steps: int) -> optax.GradientTransformation:
-    """Adam with clipped gradients, down to zero along a cosine."""
-    cosine = optax.cosine_decay_schedule(rate, steps)
-    return optax.chain(optax.clip_by_global_norm(CLIP), optax.adam(cosine))
-
-
 def svi_of(
     row: Row,
     latent_dim: int,
     likelihoods,
     networks: Networks,
-    optimizer: optax.GradientTransformation,
+    rate: float,
+    steps: int,
 ) -> SVI:
     """The programs of a row; the width of features is that of aggregations, too."""
     prior = {
@@ -109,6 +105,7 @@ def svi_of(
     how = {"stratified": row.estimator == "stratified"}
     estimator = AnalyticKL(otherwise=STL(**how), **how)
     elbo = BOUNDS[row.bound](beta=row.beta, estimator=estimator)
+    optimizer = adam(rate, steps, schedule="cosine", clip_norm=CLIP)
     return SVI(model, guide, optimizer, elbo)
 
 
@@ -124,13 +121,14 @@ def measured(
     key_value, key_draw, key_bound = jax.random.split(rng_key, 3)
     programs = (svi.model, svi.guide, params, data)
     found = log_likelihood(key_value, *programs, num_samples=num_samples)
+    likelihood = summarized(found)
     draws = posterior(key_draw, svi.guide, params, data, num_samples=DRAWS)["z"]
     correlations = identification(latents, np.asarray(draws))
     losses = _losses(svi, jax.random.split(key_bound, BOUND_DRAWS), params, data)
     return {
         "bound": -float(losses.mean()) / data.size,
-        "llh": float(np.asarray(found.value, float).mean()),
-        "unreliable": float((found.pareto_k > 0.7).mean()),
+        "llh": likelihood.mean,
+        "unreliable": likelihood.unreliable,
         "mcc_samples": correlations.samples.strong,
         "mcc_means": correlations.means.strong,
     }

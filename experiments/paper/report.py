@@ -73,8 +73,7 @@ def written(folder: Path, tables: Mapping[str, ModuleType]) -> str:
 def _section(folder: Path, table: ModuleType, every: Results) -> str:
     """Of the budget that most trainings had; how others came out stands below."""
     every = in_order(every)
-    whole = [each for each in every if "failed" not in each]
-    shown = of_usual_budget(whole)
+    whole, shown = finite(every), of_usual_budget(every)
     parts = [f"## {table.TITLE}", about(every, shown), table.TRAINED]
     if shown:
         parts.append(table.section(shown))
@@ -95,11 +94,17 @@ def in_order(results: Results) -> list[Mapping]:
     return sorted(results, key=place)
 
 
+def finite(results: Results) -> list[Mapping]:
+    """Those that did not diverge."""
+    return [each for each in results if "failed" not in each]
+
+
 def of_usual_budget(results: Results) -> list[Mapping]:
-    """Those with the rows, steps and networks that most were run with."""
-    budgets = Counter(_budget(each) for each in results)
+    """The finite ones with the rows, steps and networks that most were run with."""
+    whole = finite(results)
+    budgets = Counter(_budget(each) for each in whole)
     usual = max(budgets, key=lambda budget: (budgets[budget], budget), default=None)
-    return [each for each in results if _budget(each) == usual]
+    return [each for each in whole if _budget(each) == usual]
 
 
 def _budget(result: Mapping) -> tuple[int, int, str]:
@@ -143,8 +148,8 @@ def about(every: Results, shown: Sequence[Mapping]) -> str:
         rows, steps, size = _budget(shown[0])
         networks = f", networks of size *{size}*" if size else ""
         lines.append(f"{rows} rows, {steps} steps{networks}: {_effort(shown)}.")
-    shown_names = [id(each) for each in shown]
-    others = [e for e in every if id(e) not in shown_names and "failed" not in e]
+    usual = {_budget(each) for each in shown}
+    others = [each for each in finite(every) if _budget(each) not in usual]
     if others:
         lines.append(f"With other budgets, not in the table: {_effort(others)}.")
     failed = [each["settings"] for each in every if "failed" in each]

@@ -12,7 +12,6 @@ from functools import lru_cache, partial
 import jax
 import jax.numpy as jnp
 import numpy as np
-import optax
 from jaxtyping import Float
 from numpyro.infer import SVI
 
@@ -30,7 +29,7 @@ from consilience.experiments.paper.gaussian_laws import (
 from consilience.experiments.paper.mixture_optimum import mixture_optimum
 from consilience.experiments.paper.rows import AGGREGATIONS, BOUNDS, invariant
 from consilience.experiments.paper.study import Budget, Cell
-from consilience.experiments.paper.table1_page import section
+from consilience.experiments.paper.table1_page import section as section
 from consilience.experiments.paper.training import train_seeds
 from consilience.inference import (
     STL,
@@ -47,6 +46,7 @@ from consilience.models import (
     multimodal_model,
     standard_normal,
 )
+from consilience.training import adam
 
 TITLE = "Table 1: illustrative bi-modal linear model"
 BUDGETS = {
@@ -117,7 +117,7 @@ def _svi(aggregation: str, bound: str, law: str, steps: int) -> SVI:
     guide = guides.amortized_guide(LATENTS, encoder, pooling, WIDTH)
     estimator = AnalyticKL(otherwise=STL())
     elbo = BOUNDS[bound](subsets=LAWS[law], estimator=estimator)
-    return SVI(model, guide, optax.adam(optax.cosine_decay_schedule(RATE, steps)), elbo)
+    return SVI(model, guide, adam(RATE, steps, schedule="cosine"), elbo)
 
 
 def _decoders(params: dict, scaled: MultimodalData) -> LinearGaussian:
@@ -170,14 +170,3 @@ def by_row(
         "cross_reconstruction": np.mean(crossed, 0),
         "cross_rate": np.mean([kl(full, one[s]) for s in names], 0),
     }
-
-
-__all__ = [
-    "BUDGETS",
-    "SETTLING",
-    "SIDE_BY_SIDE",
-    "TITLE",
-    "TRAINED",
-    "cells",
-    "section",
-]

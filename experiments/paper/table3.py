@@ -17,7 +17,7 @@ from numpyro.infer import SVI
 
 from consilience.datasets import NonlinearTruth, Simulated, simulate_with_label
 from consilience.datasets.nonlinear_simulators import LABEL
-from consilience.experiments.paper.figures import draw_kept, keep, pictured
+from consilience.experiments.paper import figures
 from consilience.experiments.paper.injective import InjectiveDecoder, holding
 from consilience.experiments.paper.nonlinear import (
     CLIP,
@@ -29,12 +29,11 @@ from consilience.experiments.paper.nonlinear import (
     cooling,
     measured,
     of_truth,
-    optimizer,
     svi_of,
 )
 from consilience.experiments.paper.rows import BOUNDS
 from consilience.experiments.paper.study import Budget, Cell
-from consilience.experiments.paper.table3_page import section
+from consilience.experiments.paper.table3_page import section as section
 from consilience.experiments.paper.training import train_seeds
 from consilience.experiments.paper.truth import by_quadrature
 from consilience.guides import MLPEncoder
@@ -57,11 +56,7 @@ decoder of x is {PAIRS} pairs of bent units, straight at first. The paper: 5e-4 
 epochs, none of the rest.
 """
 SETTLING, SIDE_BY_SIDE = ("llh", "mcc_samples"), True
-PICTURES = {
-    "figure1.png": "Latents and reconstructions of four rows",
-    "figure4.png": "Latents and reconstructions of all rows, masked bound",
-    "figure5.png": "Latents and reconstructions of all rows, mixture bound",
-}
+PICTURES = {f"{name}.png": each.words for name, each in figures.PICTURES.items()}
 BETAS = (1.0, 0.1)
 FROM_TRUTH = (("SumPooling", "mixture"), ("SumPoolingMixture", "mixture"))
 
@@ -97,7 +92,7 @@ def cells(budget: Budget, options: Namespace) -> list[Cell]:
 
 def draw(results: Sequence[Mapping], folder: Path) -> None:
     """Figures 1, 4 and 5, of the rows that were trained."""
-    draw_kept(folder)
+    figures.draw_kept(folder)
 
 
 def measure(seeds: list[int], folder: Path, steps: int, rows: int, **row) -> list[dict]:
@@ -107,23 +102,19 @@ def measure(seeds: list[int], folder: Path, steps: int, rows: int, **row) -> lis
     cases = [case(seed, rows) for seed in seeds]
     data = [each.simulated.data for each in cases]
     keys = jnp.stack([each.key_train for each in cases])
-    settings = {
-        "steps": steps,
-        "batch_size": BATCH,
-        "beta": cooling(chosen.beta, steps),
-    }
-    if chosen.start == "truth":
-        settings |= {"start": [true_start(each.simulated.truth) for each in cases]}
-        settings["beta"] = None
-    trained = train_seeds(keys, svi, data, **settings)
+    if chosen.start == "truth":  # which cooling would lose
+        how = {"start": [true_start(each.simulated.truth) for each in cases]}
+    else:
+        how = {"beta": cooling(chosen.beta, steps)}
+    trained = train_seeds(keys, svi, data, steps=steps, batch_size=BATCH, **how)
     found = []
     for seed, params, each in zip(seeds, trained, cases, strict=True):
         known = (each.simulated.data, each.simulated.latents)
         own = measured(each.key_measure, svi, params, *known, SAMPLES)
         found.append(own | each.exact)
-        if seed == 0 and pictured(chosen):
+        if seed == 0 and figures.pictured(chosen):
             fitted = (svi.model, svi.guide, params)
-            keep(each.key_measure, fitted, each.simulated, chosen, folder)
+            figures.keep(each.key_measure, fitted, each.simulated, chosen, folder)
     return found
 
 
@@ -134,8 +125,8 @@ def case(seed: int, rows: int) -> Case:
     key_data, key_exact, key_train, key_measure = jax.random.split(key, 4)
     simulated = simulate_with_label(key_data, rows, num_labels=LABELS, scale=SCALE)
     exact = by_quadrature(key_exact, simulated, simulated.data)
-    figures = of_truth(exact, simulated.latents)
-    return Case(simulated, figures, key_train, key_measure)
+    known = of_truth(exact, simulated.latents)
+    return Case(simulated, known, key_train, key_measure)
 
 
 @lru_cache(maxsize=1)
@@ -151,7 +142,7 @@ def programs(row: Row, steps: int) -> SVI:
         WIDTH,
     )
     likelihoods = {"x": NormalLikelihood(SCALE), LABEL: CategoricalLikelihood(LABELS)}
-    return svi_of(row, LATENTS, likelihoods, networks, optimizer(RATE, steps))
+    return svi_of(row, LATENTS, likelihoods, networks, RATE, steps)
 
 
 def true_start(truth: NonlinearTruth) -> dict:
@@ -161,16 +152,3 @@ def true_start(truth: NonlinearTruth) -> dict:
         "prior.loc": truth.loc,
         "prior.scale": truth.spread,
     }
-
-
-__all__ = [
-    "BUDGETS",
-    "PICTURES",
-    "SETTLING",
-    "SIDE_BY_SIDE",
-    "TITLE",
-    "TRAINED",
-    "cells",
-    "draw",
-    "section",
-]

@@ -29,12 +29,11 @@ from consilience.experiments.paper.nonlinear import (
     Row,
     measured,
     of_truth,
-    optimizer,
     svi_of,
 )
 from consilience.experiments.paper.rows import BOUNDS
 from consilience.experiments.paper.study import Budget, Cell
-from consilience.experiments.paper.table4_page import section
+from consilience.experiments.paper.table4_page import section as section
 from consilience.experiments.paper.training import train_seeds
 from consilience.experiments.paper.truth import by_importance
 from consilience.guides import MLPEncoder
@@ -156,15 +155,4 @@ def programs(row: Row, size: str, steps: int) -> SVI:
     encoder = partial(MLPEncoder, hidden=(width, width))
     networks = Networks(encoder, InjectiveDecoder, width)
     likelihood = LearnedNormalLikelihood()
-    return svi_of(row, LATENTS, likelihood, networks, optimizer(RATES[size], steps))
-
-
-__all__ = [
-    "BUDGETS",
-    "SETTLING",
-    "SIDE_BY_SIDE",
-    "TITLE",
-    "TRAINED",
-    "cells",
-    "section",
-]
+    return svi_of(row, LATENTS, likelihood, networks, RATES[size], steps)

@@ -24,8 +24,8 @@ from consilience.experiments.paper.page import (
 IDENTIFIED = 0.95
 PAPER = {0.0: -464, 0.5: -245}
 ABOUT = """\
-M modalities of 25 features, ten latents, σ = 0.5 learned, 5000 rows to train and 5000 to
-test. LLH: of what the test rows have, 512 draws. *True model*:
+M modalities of 25 features, ten latents, σ = 0.5 learned, as many rows to test as to
+train. LLH: of what the test rows have, 512 draws. *True model*:
 1000 draws around each row's mode, with the correlations of its posterior. Stratified and
 implicit draws are compared for M = 4 and the masked bound.
 """

@@ -21,6 +21,7 @@ from consilience.guides.heads import (
     Head,
     LaplaceHead,
     MixtureHead,
+    NaturalHead,
     NormalHead,
 )
 from consilience.guides.mixture import ReparameterizedMixture
@@ -52,6 +53,7 @@ __all__ = [
     "MixtureOfExperts",
     "MixtureOfProductsOfExperts",
     "MixturePriorProductOfExperts",
+    "NaturalHead",
     "NormalHead",
     "PassThroughEncoder",
     "ProductOfExperts",

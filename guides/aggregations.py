@@ -4,11 +4,11 @@ from functools import partial
 
 from consilience.guides.corrected_experts import CorrectedProductOfExperts
 from consilience.guides.experts import MixtureOfExperts, ProductOfExperts
-from consilience.guides.heads import MixtureHead
+from consilience.guides.heads import MixtureHead, NaturalHead
 from consilience.guides.mopoe import MixtureOfProductsOfExperts
 from consilience.guides.self_attention import SelfAttention
 from consilience.guides.sum_pooling import SumPooling
-from consilience.nn.mlp import ResidualMLP
+from consilience.nn.mlp import ResidualMLP, SkipMLP
 
 AGGREGATIONS = {
     "product_of_experts": ProductOfExperts,
@@ -22,6 +22,7 @@ AGGREGATIONS = {
     "mixture_of_products": MixtureOfProductsOfExperts,
     "sum_pooling": SumPooling,
     "residual_sum_pooling": partial(SumPooling, network=ResidualMLP),
+    "natural_sum_pooling": partial(SumPooling, network=SkipMLP, head=NaturalHead()),
     "sum_pooling_mixture": partial(SumPooling, head=MixtureHead()),
     "self_attention": SelfAttention,
     "self_attention_mixture": partial(SelfAttention, head=MixtureHead()),

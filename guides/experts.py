@@ -9,17 +9,15 @@ from flax import nnx
 from jaxtyping import Array, Bool, Float
 
 from consilience.guides.heads import (
-    CALM,
     Head,
     LocationScaleHead,
     NormalHead,
+    bounded_precision,
     check_head,
     mixture,
 )
 from consilience.guides.roles import Aggregation, only
 from consilience.nn.mlp import dense
-
-MIN_PRECISION = 1e-6
 
 
 class Experts(nnx.Module):
@@ -43,15 +41,14 @@ class Experts(nnx.Module):
         if not 0 < min_scale < 1:
             raise ValueError(f"min_scale: expected a number in (0, 1), got {min_scale}")
         self.linear = nnx.Linear(num_features, 2 * latent_dim, rngs=rngs)
-        self.min_variance = min_scale**2
+        self.min_scale = min_scale
 
     def __call__(
         self, h: Float[Array, "rows modalities features"]
     ) -> Float[Array, "rows modalities parameters"]:
         """[η_s, Λ_s] of every expert."""
         mean, raw = jnp.split(self.linear(h), 2, -1)
-        precision = nnx.softplus(raw) + MIN_PRECISION
-        precision = precision / (1 + self.min_variance * precision)
+        precision = bounded_precision(raw, self.min_scale)
         return jnp.concatenate([jnp.sqrt(1 + precision) * mean, precision], -1)
 
 
@@ -172,7 +169,7 @@ class MixtureOfExperts(Aggregation):
     ):
         check_head(head, LocationScaleHead)
         outputs = head.num_parameters(latent_dim)
-        self.expert = dense(num_features, outputs, CALM, rngs=rngs)
+        self.expert = dense(num_features, outputs, head.initial_weights, rngs=rngs)
         self.expert_head = head
 
     def embed(

@@ -9,18 +9,23 @@ from typing import Protocol, runtime_checkable
 
 import jax.numpy as jnp
 import numpyro.distributions as dist
+from jax import lax
+from jax.nn import softplus
 from jaxtyping import Array, Float
 
 from consilience.guides.mixture import ReparameterizedMixture
 from consilience.nn.sizes import check_positive
 
 CALM = 0.1  # initial weights of a head's numbers: small scales, no far-off means
+MIN_PRECISION = 1e-6
 Parameters = Float[Array, "rows parameters"]
 
 
 @runtime_checkable
 class Head(Protocol):
     """The role of a head."""
+
+    initial_weights: float  # of the layer before it, as a factor of the usual ones
 
     def num_parameters(self, latent_dim: int) -> int:
         """Numbers that the aggregation must give for D dimensions."""
@@ -57,6 +62,7 @@ class _ScaleHead:
     """
 
     min_scale: float = 1e-3
+    initial_weights = CALM
 
     def __post_init__(self):
         if not self.min_scale > 0:
@@ -96,6 +102,38 @@ class NormalHead(LocationScaleHead):
     """
 
     family = dist.Normal
+
+
+class NaturalHead(LocationScaleHead):
+    """Normal by natural parameters: what is seen adds to the precision of a unit prior.
+
+        σ = (1 + Λ)^(-1/2),    μ = σ m,    Λ = softplus(·), smoothly bounded by 1/min_scale²
+
+    So are experts in `ProductOfExperts`; a sum pooling whose ρ is linear is one. No
+    step moves log σ by much where σ is small, so that training bears first weights of the
+    usual size and high learning rates, and starts with latents that say something. σ is
+    never above 1. (Not in the paper.)
+
+    Attributes:
+        min_scale: floor of the standard deviation.
+    """
+
+    family = dist.Normal
+    initial_weights = 1.0
+
+    def loc_scale(self, parameters: Float[Array, "*batch p"]) -> tuple[Array, Array]:
+        """(μ, σ), `[*batch, D]` each."""
+        mean, raw = jnp.split(parameters, 2, -1)
+        scale = lax.rsqrt(1 + bounded_precision(raw, self.min_scale))
+        return scale * mean, scale
+
+
+def bounded_precision(
+    raw: Float[Array, "*batch"], min_scale: float
+) -> Float[Array, "*batch"]:
+    """Λ > 0, smoothly bounded by 1/min_scale²; linear in between."""
+    precision = softplus(raw) + MIN_PRECISION
+    return precision / (1 + min_scale**2 * precision)
 
 
 class LaplaceHead(LocationScaleHead):
@@ -146,6 +184,7 @@ class MixtureHead:
 
     num_components: int = 5
     component: Head = NormalHead()  # noqa: RUF009 (frozen)
+    initial_weights = CALM
 
     def __post_init__(self):
         check_positive(num_components=self.num_components)
@@ -179,6 +218,7 @@ def mixture(
 
 HEADS = {
     "normal": NormalHead,
+    "natural": NaturalHead,
     "laplace": LaplaceHead,
     "cholesky": CholeskyHead,
     "mixture": MixtureHead,

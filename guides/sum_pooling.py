@@ -7,7 +7,7 @@ import numpyro.distributions as dist
 from flax import nnx
 from jaxtyping import Array, Bool, Float
 
-from consilience.guides.heads import CALM, Head, NormalHead, check_head
+from consilience.guides.heads import Head, NormalHead, check_head
 from consilience.guides.roles import Aggregation, sum_over
 from consilience.nn.mlp import MLP
 
@@ -21,8 +21,8 @@ class SumPooling(Aggregation):
         latent_dim: D.
         width: of χ's output, the pooled space.
         hidden: hidden layers of χ and of ρ.
-        network: constructor of χ and ρ: `MLP`, or `ResidualMLP` for pre-activation
-            residual blocks.
+        network: constructor of χ and ρ: `MLP`, `ResidualMLP` for pre-activation
+            residual blocks, or `SkipMLP`, which with a `NaturalHead` learns fastest.
         head: turns ϑ into a distribution: an instance of one of `HEADS`.
         rngs: random streams of the parameters.
     """
@@ -41,7 +41,8 @@ class SumPooling(Aggregation):
         check_head(head)
         out = head.num_parameters(latent_dim)
         self.chi = network(num_features, hidden, width, rngs=rngs)
-        self.rho = network(width, hidden, out, final_scale=CALM, rngs=rngs)
+        first = head.initial_weights
+        self.rho = network(width, hidden, out, final_scale=first, rngs=rngs)
         self.head = head
 
     def embed(

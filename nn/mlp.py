@@ -9,6 +9,8 @@ from jaxtyping import Array, Float
 
 from consilience.nn.sizes import check_positive
 
+SMALL = 0.1  # of the networks beside affine maps, at the start
+
 
 def dense(
     in_features: int,
@@ -110,3 +112,29 @@ class ResidualMLP(nnx.Module):
         for first, second in zip(self.blocks[::2], self.blocks[1::2], strict=True):
             x = x + second(self.activation(first(self.activation(x))))
         return self.last(self.activation(x))
+
+
+class SkipMLP(nnx.Module):
+    """An affine map with a network beside it, which starts small: x W + b + MLP(x).
+
+    A set network of these, with a `NaturalHead`, is close to a product of experts when it
+    starts, and learns as fast. Arguments: see `MLP`.
+    """
+
+    def __init__(
+        self,
+        in_features: int,
+        hidden: Sequence[int],
+        out_features: int,
+        *,
+        activation: Callable[[Array], Array] = nnx.relu,
+        final_scale: float = 1.0,
+        rngs: nnx.Rngs,
+    ):
+        small = SMALL * final_scale
+        sizes = (in_features, hidden, out_features)
+        self.linear = dense(in_features, out_features, final_scale, rngs=rngs)
+        self.bent = MLP(*sizes, activation=activation, final_scale=small, rngs=rngs)
+
+    def __call__(self, x: Float[Array, "*batch in"]) -> Float[Array, "*batch out"]:
+        return self.linear(x) + self.bent(x)

@@ -4,6 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from flax import nnx
 
 import consilience as cs
 
@@ -57,6 +58,26 @@ def test_normal_head(rng_key):
     np.testing.assert_array_equal(q.mean, loc)
     scale = [[0.05, 1.05, 0.05 + np.e]]
     np.testing.assert_allclose(np.sqrt(q.variance), scale, rtol=1e-6)
+
+
+def test_natural_head_is_evidence_beside_a_unit_prior():
+    head = cs.NaturalHead(min_scale=0.05)
+    m, raw = jnp.array([[1.0, -2.0, 3.0]]), jnp.array([[-1e6, 1.0, 1e6]])
+    q = head(jnp.concatenate([m, raw], -1))
+    evidence = np.array([1e-6, np.log1p(np.e), 1e6])
+    variance = 1 / (1 + evidence / (1 + 0.05**2 * evidence))
+    np.testing.assert_allclose(q.variance, variance[None], rtol=2e-6)
+    np.testing.assert_allclose(q.mean, np.sqrt(variance) * m, rtol=2e-6)
+
+
+def test_products_of_experts_are_sum_poolings_of_natural_parameters(rng_key):
+    """One modality: the head gives what its expert gives, beside the prior's."""
+    poe = cs.ProductOfExperts(4, LATENT, rngs=nnx.Rngs(0))
+    h = jax.random.normal(rng_key, (ROWS, 1, 4))
+    product = poe.distribution(poe.pool(poe.embed(h), jnp.ones((ROWS, 1), bool)))
+    q = cs.NaturalHead()(poe.experts.linear(h[:, 0]))
+    np.testing.assert_allclose(q.mean, product.mean, rtol=1e-5)
+    np.testing.assert_allclose(q.variance, product.variance, rtol=1e-5)
 
 
 def test_laplace_head_is_a_laplace():

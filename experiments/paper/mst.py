@@ -42,7 +42,7 @@ BETAS = (0.1, 4.0)
 
 
 BUDGETS = {
-    "default": Budget(seeds=3, steps=3000, rows=4800, size="small"),
+    "default": Budget(seeds=3, steps=10_000, rows=20_000, size="small"),
     "fast": Budget(seeds=1, steps=400, rows=300, size="few"),
     "full": Budget(seeds=5, steps=40_000, rows=50_000, size="paper"),
 }

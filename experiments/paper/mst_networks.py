@@ -15,7 +15,7 @@ from numpyro.infer import SVI
 import consilience.guides as guides
 from consilience.experiments.paper.mst_data import TEXT
 from consilience.experiments.paper.mst_sizes import SIZES, Size
-from consilience.experiments.paper.rows import BOUNDS, equivariant, invariant
+from consilience.experiments.paper.rows import BOUNDS, NATURAL, equivariant, invariant
 from consilience.inference import STL, AnalyticKL
 from consilience.models import (
     ConvDecoder,
@@ -27,7 +27,7 @@ from consilience.models import (
     shared_private_model,
     standard_normal,
 )
-from consilience.nn import MLP
+from consilience.nn import MLP, rectified
 from consilience.training import adam
 
 ENLARGED = ("PoE+", "MoE+")
@@ -111,13 +111,13 @@ def program(
     if case.latents == "private":
         latent, private = sizes.private
         model = shared_private_model(standard_normal(latent), private, *parts)
-        pooling = equivariant(name, sizes.width)
+        pooling = equivariant(name, sizes.width, NATURAL)
         guide = guides.shared_private_guide(
             latent, private, encoders, pooling, sizes.width
         )
     else:
         model = multimodal_model(standard_normal(sizes.latent), *parts)
-        pooling = invariant(name, sizes.width)
+        pooling = invariant(name, sizes.width, NATURAL)
         guide = guides.amortized_guide(sizes.latent, encoders, pooling, sizes.width)
     elbo = BOUNDS[case.bound](
         beta=case.beta,
@@ -134,7 +134,7 @@ def _decoders(shapes: dict, sizes: Size) -> dict[str, Callable]:
         TEXT: partial(TextDecoder, channels=sizes.detext, hidden=(sizes.width,)),
     }
     conv = partial(ConvDecoder, channels=sizes.deconv, hidden=(sizes.width,))
-    return {name: kinds.get(name, conv) for name in shapes}
+    return {name: rectified(kinds.get(name, conv)) for name in shapes}
 
 
 def _encoders(case: Case, shapes: dict, sizes: Size) -> dict[str, Callable]:
@@ -144,7 +144,7 @@ def _encoders(case: Case, shapes: dict, sizes: Size) -> dict[str, Callable]:
     }
     conv = partial(guides.ConvEncoder, channels=sizes.conv)
     found = {name: kinds.get(name, conv) for name in shapes}
-    if case.aggregation not in ENLARGED:
-        return found
-    deeper = partial(Deeper, hidden=(2 * sizes.width, 2 * sizes.width))
-    return {name: partial(deeper, encoder=each) for name, each in found.items()}
+    if case.aggregation in ENLARGED:
+        deeper = partial(Deeper, hidden=(2 * sizes.width, 2 * sizes.width))
+        found = {name: partial(deeper, encoder=each) for name, each in found.items()}
+    return {name: rectified(each) for name, each in found.items()}

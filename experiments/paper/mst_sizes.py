@@ -60,8 +60,8 @@ SIZES = {
         shrink=2,
         text=(32, 32, 32),
         detext=(32, 32),
-        width=64,
-        rate=2e-3,
+        width=128,
+        rate=4e-3,
         batch=50,
     ),
     "paper": Size(

@@ -14,7 +14,7 @@ import consilience.guides as guides
 from consilience.datasets import MultimodalData
 from consilience.evaluation import identification
 from consilience.experiments.paper.likelihoods import summarized
-from consilience.experiments.paper.rows import BOUNDS, invariant
+from consilience.experiments.paper.rows import BOUNDS, PLAIN, Style, invariant
 from consilience.experiments.paper.truth import Exact
 from consilience.inference import (
     STL,
@@ -89,6 +89,7 @@ def svi_of(
     networks: Networks,
     rate: float,
     steps: int,
+    style: Style = PLAIN,
 ) -> SVI:
     """The programs of a row; the width of features is that of aggregations, too."""
     prior = {
@@ -98,8 +99,8 @@ def svi_of(
     model = multimodal_model(prior, likelihoods, networks.decoders)
     name = row.aggregation.removesuffix("Mixture")
     mixed = name != row.aggregation
-    more = {"head": guides.MixtureHead(COMPONENTS)} if mixed else {}
-    pooling = invariant(name, networks.num_features, **more)
+    components = COMPONENTS if mixed else None
+    pooling = invariant(name, networks.num_features, style, components)
     parts = (networks.encoders, pooling, networks.num_features)
     guide = guides.amortized_guide(latent_dim, *parts)
     how = {"stratified": row.estimator == "stratified"}

@@ -2,40 +2,68 @@
 
 from collections.abc import Callable
 from functools import partial
+from typing import NamedTuple
 
 import consilience.guides as guides
 from consilience.inference import MaskedELBO, MixtureELBO
+from consilience.nn import MLP, SkipMLP, rectified
 
 BOUNDS = {"masked": MaskedELBO, "mixture": MixtureELBO}
 FIXED, LEARNED = ("PoE", "MoE"), ("SumPooling", "SelfAttention")
 AGGREGATIONS = FIXED + LEARNED
 
 
-def invariant(name: str, width: int, **more) -> Callable:
+class Style(NamedTuple):
+    """How aggregations are built and where they start.
+
+    Attributes:
+        head: of learned ones, for a Normal.
+        network: of learned ones, for χ and ρ.
+        begun: from a constructor to one with other initial weights.
+    """
+
+    head: guides.Head
+    network: Callable
+    begun: Callable[[Callable], Callable]
+
+
+# The paper's, and one with which learned aggregations learn as fast as products of experts.
+PLAIN = Style(guides.NormalHead(), MLP, lambda constructor: constructor)
+NATURAL = Style(guides.NaturalHead(), SkipMLP, rectified)
+
+
+def invariant(
+    name: str, width: int, style: Style = PLAIN, components: int | None = None
+) -> Callable:
     """Constructor of an aggregation for latents that all modalities share.
 
     Args:
         name: one of `AGGREGATIONS`.
         width: of the learned ones.
-        more: other arguments of the learned ones.
+        style: how they are built.
+        components: of a mixture that the learned ones give in place of a Normal.
     """
-    sizes = {"width": width, "hidden": (width,), **more}
-    return {
+    head = style.head
+    if components is not None:
+        head = guides.MixtureHead(components, head)
+    parts = {"width": width, "hidden": (width,), "network": style.network, "head": head}
+    found = {
         "PoE": guides.ProductOfExperts,
         "MoE": guides.MixtureOfExperts,
-        "SumPooling": partial(guides.SumPooling, **sizes),
-        "SelfAttention": partial(guides.SelfAttention, **sizes),
-    }[name]
+        "SumPooling": partial(guides.SumPooling, **parts),
+        "SelfAttention": partial(guides.SelfAttention, **parts),
+    }
+    return style.begun(found[name])
 
 
-def equivariant(name: str, width: int) -> Callable:
+def equivariant(name: str, width: int, style: Style = PLAIN) -> Callable:
     """Likewise with private latents; experts have q(w_s | x_s)."""
-    shared = invariant(name, width)
+    shared = invariant(name, width, style)
+    parts = {"width": width, "hidden": (width,), "shared": shared}
     experts = partial(guides.EquivariantProductOfExperts, shared=shared)
-    sizes = {"width": width, "hidden": (width,), "shared": shared}
     return {
         "PoE": experts,
         "MoE": experts,
-        "SumPooling": partial(guides.EquivariantSumPooling, **sizes),
-        "SelfAttention": partial(guides.EquivariantSelfAttention, **sizes),
+        "SumPooling": partial(guides.EquivariantSumPooling, **parts),
+        "SelfAttention": partial(guides.EquivariantSelfAttention, **parts),
     }[name]

@@ -33,7 +33,7 @@ from consilience.experiments.paper.mst_pictures import (
     draw_rates,
 )
 from consilience.experiments.paper.mst_sizes import SIZES
-from consilience.experiments.paper.rows import AGGREGATIONS, BOUNDS
+from consilience.experiments.paper.rows import AGGREGATIONS, BOUNDS, CORRECTED
 from consilience.experiments.paper.study import Budget, Cell
 from consilience.experiments.paper.training import train_seeds
 
@@ -111,7 +111,8 @@ def cases(few: bool = False) -> list[Case]:
     private = [Case(b, a, latents="private") for a in AGGREGATIONS for b in BOUNDS]
     enlarged = [Case(b, a) for a in ENLARGED for b in BOUNDS]
     curves = [Case(b, a, beta) for a in AGGREGATIONS for b in BOUNDS for beta in BETAS]
-    return plain + private + enlarged + curves
+    corrected = [Case(b, CORRECTED) for b in BOUNDS]
+    return plain + corrected + private + enlarged + curves
 
 
 def cells(budget: Budget, options: argparse.Namespace) -> list[Cell]:

@@ -13,7 +13,7 @@ from consilience.experiments.paper.page import (
     points,
     spread,
 )
-from consilience.experiments.paper.rows import FIXED
+from consilience.experiments.paper.rows import CORRECTED, FIXED
 
 STUDY = ("modalities", "files")
 ROW = ("latents", "beta", "bound", "aggregation")
@@ -59,9 +59,10 @@ def compared(results: Results) -> Iterator[Point]:
                     what, of_row, row.get(("mixture", name), []), joint, 1
                 )
         for bound, other in ((b, o) for b in ("masked", "mixture") for o in _rivals()):
-            sides = (row.get((bound, name), []) for name in ("SumPooling", other))
-            what = f"joint LLH{where}, {bound} bound: SumPooling over {other}"
-            yield from higher(what, *sides, joint, 1)
+            for better in ("SumPooling", CORRECTED):
+                sides = (row.get((bound, name), []) for name in (better, other))
+                what = f"joint LLH{where}, {bound} bound: {better} over {other}"
+                yield from higher(what, *sides, joint, 1)
 
 
 def _rivals() -> list[str]:

@@ -47,6 +47,7 @@ WORDS = (
     "PoE+",
     "MoE",
     "MoE+",
+    "CorrectedPoE",
     "SumPooling",
     "SelfAttention",
     "SumPoolingMixture",

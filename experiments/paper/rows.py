@@ -11,6 +11,7 @@ from consilience.nn import MLP, SkipMLP, rectified
 BOUNDS = {"masked": MaskedELBO, "mixture": MixtureELBO}
 FIXED, LEARNED = ("PoE", "MoE"), ("SumPooling", "SelfAttention")
 AGGREGATIONS = FIXED + LEARNED
+CORRECTED = "CorrectedPoE"  # not in the paper: a product that a sum pooling corrects
 
 
 class Style(NamedTuple):
@@ -38,7 +39,7 @@ def invariant(
     """Constructor of an aggregation for latents that all modalities share.
 
     Args:
-        name: one of `AGGREGATIONS`.
+        name: one of `AGGREGATIONS`, or `CORRECTED`.
         width: of the learned ones.
         style: how they are built.
         components: of a mixture that the learned ones give in place of a Normal.
@@ -47,11 +48,13 @@ def invariant(
     if components is not None:
         head = guides.MixtureHead(components, head)
     parts = {"width": width, "hidden": (width,), "network": style.network, "head": head}
+    correction = partial(guides.SumPooling, width=width, hidden=(width,))
     found = {
         "PoE": guides.ProductOfExperts,
         "MoE": guides.MixtureOfExperts,
         "SumPooling": partial(guides.SumPooling, **parts),
         "SelfAttention": partial(guides.SelfAttention, **parts),
+        CORRECTED: partial(guides.CorrectedProductOfExperts, correction=correction),
     }
     return style.begun(found[name])
 

@@ -145,6 +145,7 @@ def _equal_sums(axes: "Axes"):
         look = {"color": "0.75", "linewidth": 0.9, "zorder": 0}
         [drawn] = axes.plot(ends, total - ends, label=SUM, **look)
         x = max(left + 0.02 * (right - left), total - top + 0.06 * (top - bottom))
-        axes.text(x, total - x, f"{total:g}", **OF_LINES)
+        if x < ends[1]:  # else it comes in at a corner
+            axes.text(x, total - x, f"{total:g}", **OF_LINES)
     axes.set(xlim=(left, right), ylim=(bottom, top))
     return drawn

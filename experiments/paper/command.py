@@ -102,7 +102,7 @@ def _study(options: argparse.Namespace) -> None:
     if together is None:
         together = jax.default_backend() != "cpu" and table.SIDE_BY_SIDE
     run_study(path, cells, budget.seeds, together, anew=options.overwrite)
-    shown = report.of_usual_budget(list(read(path).values()))
+    shown = report.of_usual_budget(report.in_order(list(read(path).values())))
     if shown and hasattr(table, "draw"):
         table.draw(shown, options.out)
 

@@ -18,7 +18,7 @@ from consilience.experiments.paper.rows import CORRECTED, FIXED
 STUDY = ("modalities", "files")
 ROW = ("latents", "beta", "bound", "aggregation")
 STAND_INS = """\
-**SVHN was not at hand for these figures**: colour photographs of {files} stand in its \
+**SVHN was not at hand for these figures** ({files}): colour photographs stand in its \
 place{speech}. They cannot be set beside the paper's, digit by digit; what can be compared \
 is the order of the rows. With SVHN's files in the folder of `--data` the same command \
 trains the real thing.
@@ -31,7 +31,8 @@ importance-sampled, nats a test row, and so biased downwards, the more where k̂
 and distortions are means over draws and closed forms. Coherence is of expectations \
 E[x_t | z]; *real* says how often the classifiers are right on test measurements \
 themselves, which is what coherence can be expected to reach. PoE+ and MoE+ have deeper \
-encoders, and no fewer parameters than the learned aggregations.
+encoders, and no fewer parameters than the learned aggregations. CorrectedPoE is ours: a \
+product that a sum pooling corrects.
 """
 
 

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import jax
 import numpy as np
@@ -15,9 +14,6 @@ from consilience.experiments.paper.mst_data import TEXT
 from consilience.experiments.paper.page import figures, grouped
 from consilience.experiments.pictures import save
 from consilience.inference import generate
-
-if TYPE_CHECKING:
-    pass
 
 PICTURED = ("SumPooling", "PoE")
 DIGITS = (1, 3, 4, 6, 7, 9)

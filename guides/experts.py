@@ -14,6 +14,8 @@ from consilience.guides.heads import (
     NormalHead,
     bounded_precision,
     check_head,
+    check_min_scale,
+    final_scale,
     mixture,
 )
 from consilience.guides.roles import Aggregation, only
@@ -38,8 +40,7 @@ class Experts(nnx.Module):
     def __init__(
         self, num_features: int, latent_dim: int, min_scale: float, *, rngs: nnx.Rngs
     ):
-        if not 0 < min_scale < 1:
-            raise ValueError(f"min_scale: expected a number in (0, 1), got {min_scale}")
+        check_min_scale(min_scale)
         self.linear = nnx.Linear(num_features, 2 * latent_dim, rngs=rngs)
         self.min_scale = min_scale
 
@@ -155,7 +156,7 @@ class MixtureOfExperts(Aggregation):
     Args:
         num_features: F, the width of h_s.
         latent_dim: D.
-        head: of each expert, `NormalHead` or `LaplaceHead`.
+        head: of each expert, `NormalHead`, `NaturalHead` or `LaplaceHead`.
         rngs: random streams of the parameters.
     """
 
@@ -169,7 +170,7 @@ class MixtureOfExperts(Aggregation):
     ):
         check_head(head, LocationScaleHead)
         outputs = head.num_parameters(latent_dim)
-        self.expert = dense(num_features, outputs, head.initial_weights, rngs=rngs)
+        self.expert = dense(num_features, outputs, final_scale(head), rngs=rngs)
         self.expert_head = head
 
     def embed(

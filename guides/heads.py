@@ -25,8 +25,6 @@ Parameters = Float[Array, "rows parameters"]
 class Head(Protocol):
     """The role of a head."""
 
-    initial_weights: float  # of the layer before it, as a factor of the usual ones
-
     def num_parameters(self, latent_dim: int) -> int:
         """Numbers that the aggregation must give for D dimensions."""
         ...
@@ -34,6 +32,11 @@ class Head(Protocol):
     def __call__(self, parameters: Parameters) -> dist.Distribution:
         """The distribution, batch `[N]`, event `[D]`."""
         ...
+
+
+def final_scale(head: Head) -> float:
+    """Of the initial weights of the layer before a head: small, unless it says otherwise."""
+    return getattr(head, "final_scale", CALM)
 
 
 def check_head(head: object, kind: type = object) -> None:
@@ -62,7 +65,6 @@ class _ScaleHead:
     """
 
     min_scale: float = 1e-3
-    initial_weights = CALM
 
     def __post_init__(self):
         if not self.min_scale > 0:
@@ -105,21 +107,28 @@ class NormalHead(LocationScaleHead):
 
 
 class NaturalHead(LocationScaleHead):
-    """Normal by natural parameters: what is seen adds to the precision of a unit prior.
+    """Normal by natural parameters: a precision Λ beside that of a unit prior.
 
         σ = (1 + Λ)^(-1/2),    μ = σ m,    Λ = softplus(·), smoothly bounded by 1/min_scale²
 
-    So are experts in `ProductOfExperts`; a sum pooling whose ρ is linear is one. No
-    step moves log σ by much where σ is small, so that training bears first weights of the
-    usual size and high learning rates, and starts with latents that say something. σ is
-    never above 1. (Not in the paper.)
+    With one modality and an affine map before it, this is an expert of `ProductOfExperts`
+    times the prior. No step moves log σ by much where σ is small, so that training bears
+    first weights of the usual size and high learning rates, and starts with latents that
+    say something. σ is below 1 and starts around 0.77, for the empty subset, too. (Not in
+    the paper.)
 
     Attributes:
-        min_scale: floor of the standard deviation.
+        min_scale: σ is above min_scale / √(1 + min_scale²).
+
+    Raises:
+        ValueError: `min_scale` is not in (0, 1).
     """
 
     family = dist.Normal
-    initial_weights = 1.0
+    final_scale = 1.0
+
+    def __post_init__(self):
+        check_min_scale(self.min_scale)
 
     def loc_scale(self, parameters: Float[Array, "*batch p"]) -> tuple[Array, Array]:
         """(μ, σ), `[*batch, D]` each."""
@@ -128,10 +137,16 @@ class NaturalHead(LocationScaleHead):
         return scale * mean, scale
 
 
+def check_min_scale(min_scale: float) -> None:
+    """Refuse floors of a posterior's σ that a unit prior's is not well above."""
+    if not 0 < min_scale < 1:
+        raise ValueError(f"min_scale: expected a number in (0, 1), got {min_scale}")
+
+
 def bounded_precision(
     raw: Float[Array, "*batch"], min_scale: float
 ) -> Float[Array, "*batch"]:
-    """Λ > 0, smoothly bounded by 1/min_scale²; linear in between."""
+    """Λ > 0, softplus(raw) smoothly bounded by 1/min_scale²."""
     precision = softplus(raw) + MIN_PRECISION
     return precision / (1 + min_scale**2 * precision)
 
@@ -179,12 +194,12 @@ class MixtureHead:
 
     Attributes:
         num_components: K.
-        component: head of each component, `NormalHead` or `LaplaceHead`.
+        component: head of each component, `NormalHead`, `NaturalHead` or `LaplaceHead`;
+            whichever it is, first weights are small.
     """
 
     num_components: int = 5
     component: Head = NormalHead()  # noqa: RUF009 (frozen)
-    initial_weights = CALM
 
     def __post_init__(self):
         check_positive(num_components=self.num_components)
@@ -205,7 +220,7 @@ class MixtureHead:
 
 
 def mixture(
-    component: NormalHead | LaplaceHead,
+    component: LocationScaleHead,
     logits: Float[Array, "rows components"],
     loc: Float[Array, "rows components latent"],
     scale: Float[Array, "rows components latent"],

@@ -8,7 +8,7 @@ import numpyro.distributions as dist
 from flax import nnx
 from jaxtyping import Array, Bool, Float
 
-from consilience.guides.heads import Head, NormalHead, check_head
+from consilience.guides.heads import Head, NormalHead, check_head, final_scale
 from consilience.guides.roles import Aggregation, only, sum_over
 from consilience.nn.attention import TransformerBlocks
 from consilience.nn.mlp import MLP
@@ -60,8 +60,8 @@ class SelfAttention(Aggregation):
         settings = (num_layers, num_heads, norm, pre_norm)
         self.blocks = TransformerBlocks(width, hidden, *settings, rngs=rngs)
         out = head.num_parameters(latent_dim)
-        first = head.initial_weights
-        self.rho = network(width, hidden, out, final_scale=first, rngs=rngs)
+        small = final_scale(head)
+        self.rho = network(width, hidden, out, final_scale=small, rngs=rngs)
         self.head = head
 
     def embed(

@@ -7,7 +7,7 @@ import numpyro.distributions as dist
 from flax import nnx
 from jaxtyping import Array, Bool, Float
 
-from consilience.guides.heads import Head, NormalHead, check_head
+from consilience.guides.heads import Head, NormalHead, check_head, final_scale
 from consilience.guides.roles import Aggregation, sum_over
 from consilience.nn.mlp import MLP
 
@@ -22,7 +22,7 @@ class SumPooling(Aggregation):
         width: of χ's output, the pooled space.
         hidden: hidden layers of χ and of ρ.
         network: constructor of χ and ρ: `MLP`, `ResidualMLP` for pre-activation
-            residual blocks, or `SkipMLP`, which with a `NaturalHead` learns fastest.
+            residual blocks, or `SkipMLP`, which goes well with a `NaturalHead`.
         head: turns ϑ into a distribution: an instance of one of `HEADS`.
         rngs: random streams of the parameters.
     """
@@ -41,8 +41,8 @@ class SumPooling(Aggregation):
         check_head(head)
         out = head.num_parameters(latent_dim)
         self.chi = network(num_features, hidden, width, rngs=rngs)
-        first = head.initial_weights
-        self.rho = network(width, hidden, out, final_scale=first, rngs=rngs)
+        small = final_scale(head)
+        self.rho = network(width, hidden, out, final_scale=small, rngs=rngs)
         self.head = head
 
     def embed(

@@ -117,8 +117,11 @@ class ResidualMLP(nnx.Module):
 class SkipMLP(nnx.Module):
     """An affine map with a network beside it, which starts small: x W + b + MLP(x).
 
-    A set network of these, with a `NaturalHead`, is close to a product of experts when it
-    starts, and learns as fast. Arguments: see `MLP`.
+    What an affine map of sums can do, such as adding up evidence, needs not be learned by
+    the network. Arguments: see `MLP`.
+
+    Raises:
+        ValueError: a width is not positive.
     """
 
     def __init__(
@@ -134,7 +137,7 @@ class SkipMLP(nnx.Module):
         small = SMALL * final_scale
         sizes = (in_features, hidden, out_features)
         self.linear = dense(in_features, out_features, final_scale, rngs=rngs)
-        self.bent = MLP(*sizes, activation=activation, final_scale=small, rngs=rngs)
+        self.mlp = MLP(*sizes, activation=activation, final_scale=small, rngs=rngs)
 
     def __call__(self, x: Float[Array, "*batch in"]) -> Float[Array, "*batch out"]:
-        return self.linear(x) + self.bent(x)
+        return self.linear(x) + self.mlp(x)

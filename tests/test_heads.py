@@ -43,11 +43,13 @@ def test_every_number_matters(name, rng_key):
 
 @parametrize
 def test_scales_have_a_floor(name):
-    """Log-scales of −10⁶, and densities are finite still."""
+    """Log-scales of −10⁶, precisions of 10⁶, and densities are finite still."""
     head = cs.HEADS[name]()
-    parameters = jnp.full((ROWS, head.num_parameters(LATENT)), -1e6)
+    extreme = 1e6 if name == "natural" else -1e6
+    parameters = jnp.full((ROWS, head.num_parameters(LATENT)), extreme)
     variance = np.asarray(head(parameters).variance)
     assert variance.min() >= 0.99e-6 or name == "mixture"
+    assert variance.min() < 1e-3 or name == "mixture"
     assert np.isfinite(head(parameters).log_prob(jnp.full((ROWS, LATENT), -1e6))).all()
 
 
@@ -70,8 +72,7 @@ def test_natural_head_is_evidence_beside_a_unit_prior():
     np.testing.assert_allclose(q.mean, np.sqrt(variance) * m, rtol=2e-6)
 
 
-def test_products_of_experts_are_sum_poolings_of_natural_parameters(rng_key):
-    """One modality: the head gives what its expert gives, beside the prior's."""
+def test_natural_head_is_an_expert_beside_the_prior(rng_key):
     poe = cs.ProductOfExperts(4, LATENT, rngs=nnx.Rngs(0))
     h = jax.random.normal(rng_key, (ROWS, 1, 4))
     product = poe.distribution(poe.pool(poe.embed(h), jnp.ones((ROWS, 1), bool)))
@@ -108,7 +109,9 @@ def test_cholesky_head_knows_its_dimension(latent_dim):
     assert q.event_shape == (latent_dim,)
 
 
-@pytest.mark.parametrize("component", [cs.NormalHead(), cs.LaplaceHead()])
+@pytest.mark.parametrize(
+    "component", [cs.NormalHead(), cs.NaturalHead(), cs.LaplaceHead()]
+)
 def test_mixture_head_adds_its_components(component, rng_key):
     head = cs.MixtureHead(3, component)
     parameters = numbers(head, rng_key)
@@ -123,9 +126,11 @@ def test_mixture_head_adds_its_components(component, rng_key):
 
 
 @pytest.mark.parametrize("scale", [0.0, -1.0, np.nan])
-@pytest.mark.parametrize("name", ["NormalHead", "LaplaceHead", "CholeskyHead"])
+@pytest.mark.parametrize(
+    "name", ["NormalHead", "NaturalHead", "LaplaceHead", "CholeskyHead"]
+)
 def test_a_floor_that_is_none_is_refused(name, scale):
-    with pytest.raises(ValueError, match="min_scale: expected a positive number"):
+    with pytest.raises(ValueError, match="min_scale: expected a (positive )?number"):
         getattr(cs, name)(min_scale=scale)
 
 

@@ -7,8 +7,10 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from flax import nnx
+from numpyro.infer import SVI
 
 import consilience as cs
+from consilience.nn.attention import TransformerBlock
 
 WIDTH, ROWS = 64, 500
 
@@ -32,26 +34,55 @@ def test_signals_keep_their_size_through_rectifiers(rng_key):
     assert 0.5 < kept[-1] / kept[0] < 2
 
 
-@pytest.mark.parametrize(
-    "constructor",
-    [cs.MLP, partial(cs.MLP, activation=nnx.tanh), cs.SkipMLP, cs.ResidualMLP],
-)
-def test_rectified_scales_kernels_alone(constructor):
+SIZES = {
+    "mlp": (cs.MLP, (3, (5,), 2)),
+    "given": (partial(cs.MLP, activation=nnx.tanh), (3, (5,), 2)),
+    "skip": (cs.SkipMLP, (3, (5,), 2)),
+    "residual": (cs.ResidualMLP, (3, (5,), 2)),
+    "block with norms": (TransformerBlock, (4, 2, 5)),
+    "images": (cs.ConvEncoder, ((8, 8, 3), 5)),
+    "convolution": (partial(nnx.Conv, kernel_size=(3,)), (2, 5)),
+}
+
+
+@pytest.mark.parametrize("name", SIZES)
+@pytest.mark.parametrize("times", [1, 2])
+def test_rectified_scales_kernels_alone_and_once(name, times):
+    constructor, sizes = SIZES[name]
+    wrapped = cs.rectified(constructor) if times == 1 else constructor
+    for _ in range(times):
+        wrapped = cs.rectified(wrapped)
     usual, scaled = (
-        nnx.to_pure_dict(nnx.state(make(3, (5,), 2, rngs=nnx.Rngs(1)), nnx.Param))
-        for make in (constructor, cs.rectified(constructor))
+        nnx.to_pure_dict(nnx.state(make(*sizes, rngs=nnx.Rngs(1)), nnx.Param))
+        for make in (constructor, wrapped)
     )
     flat = jax.tree.leaves_with_path(usual)
+    assert {path[-1].key for path, _ in flat} >= {"kernel", "bias"}
     for (path, old), new in zip(flat, jax.tree.leaves(scaled), strict=True):
         factor = 2**0.5 if path[-1].key == "kernel" else 1.0
         np.testing.assert_allclose(new, factor * old, rtol=1e-6)
 
 
+def test_rectified_networks_train(rng_key):
+    """Through `cs.module`, which builds them without numbers first."""
+    data = cs.MultimodalData.from_arrays(
+        {"a": np.ones((6, 3), np.float32), "b": np.zeros((6, 2), np.float32)}
+    )
+    natural = cs.AGGREGATIONS["natural_sum_pooling"]
+    guide = cs.amortized_guide(2, cs.rectified(cs.MLPEncoder), cs.rectified(natural))
+    model = cs.multimodal_model(
+        cs.standard_normal(2), cs.LearnedNormalLikelihood(), cs.MLPDecoder
+    )
+    svi = SVI(model, guide, cs.adam(1e-3, 2), cs.MaskedELBO())
+    fitted = cs.fit(rng_key, svi, data, num_epochs=2, progress=False)
+    assert np.isfinite(fitted.history.bound).all()
+
+
 def test_skip_is_an_affine_map_and_a_small_network(rng_key):
     net = cs.SkipMLP(3, (5,), 2, final_scale=0.7, rngs=nnx.Rngs(0))
     x = jax.random.normal(rng_key, (ROWS, 3))
-    np.testing.assert_allclose(net(x), net.linear(x) + net.bent(x), rtol=1e-5)
-    assert np.std(net.bent(x)) < 0.2 * np.std(net.linear(x))
+    np.testing.assert_allclose(net(x), net.linear(x) + net.mlp(x), rtol=1e-5)
+    assert np.std(net.mlp(x)) < 0.2 * np.std(net.linear(x))
 
 
 def test_sizes_are_checked():

@@ -487,6 +487,13 @@ def test_values_of_all_kinds_come_back():
         assert type(ours) is type(theirs)
         assert_same(ours, theirs)
         assert ours.dtype == theirs.dtype
+    made = again(cs.rectified(partial(cs.MLP, activation=jnp.tanh)))
+    ours, theirs = (
+        make(3, (4,), 2, rngs=nnx.Rngs(0))
+        for make in (made, cs.rectified(partial(cs.MLP, activation=jnp.tanh)))
+    )
+    x = jnp.arange(3.0)
+    np.testing.assert_array_equal(ours(x), theirs(x))
     for function in (jax.nn.gelu, nnx.relu, cs.MLP, cs.standard_private):
         assert again(function) is function
     made = again(partial(cs.MLP, 3, activation=jnp.tanh))

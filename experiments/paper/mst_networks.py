@@ -1,6 +1,6 @@
 """Model, guide and bound of MNIST-SVHN-Text (Hirt et al. 2024, appendix L).
 
-Layers are the paper's; `mst_sizes.py` has their widths.
+Encoders and decoders have the paper's layers; `mst_sizes.py` has their widths.
 """
 
 import math
@@ -40,7 +40,7 @@ class Case(NamedTuple):
 
     Attributes:
         bound: a name of `BOUNDS`.
-        aggregation: a name of `AGGREGATIONS` or `ENLARGED`.
+        aggregation: a name of `AGGREGATIONS` or `ENLARGED`, or `CORRECTED`.
         beta: weight of the rates.
         latents: "shared", or "private" for shared and private ones.
     """

@@ -74,22 +74,23 @@ def higher(
     """Whether one side has the higher log-likelihood on the data sets of both.
 
     It has, or has not, where all seeds agree or the mean is two standard errors away from
-    zero; else nothing is said. Without a common seed there is no point.
+    zero; else, and of one seed, nothing is said. Without a common seed there is no point.
     """
     found = paired(better, worse, figure)
     if not len(found):
         return
     mean, ahead = found.mean(), int((found > 0).sum())
-    settled = ahead in (0, len(found))
+    settled, reason = False, "one seed says nothing"
     if len(found) > 1:
         error = found.std(ddof=1) / np.sqrt(len(found))
-        settled = settled or abs(mean) > ERRORS * error
+        settled = ahead in (0, len(found)) or abs(mean) > ERRORS * error
+        reason = "" if settled else "seeds disagree, within two standard errors"
     yield Point(
         what,
         "higher LLH",
         f"{ahead} of {len(found)} seeds, {spread(found, digits)} nats a row",
         bool(mean > 0) if settled else None,
-        "" if settled else "seeds disagree, within two standard errors",
+        reason,
     )
 
 

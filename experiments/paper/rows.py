@@ -20,15 +20,15 @@ class Style(NamedTuple):
     Attributes:
         head: of learned ones, for a Normal.
         network: of learned ones, for χ and ρ.
-        begun: from a constructor to one with other initial weights.
+        init: from a constructor to one with other initial weights.
     """
 
     head: guides.Head
     network: Callable
-    begun: Callable[[Callable], Callable]
+    init: Callable[[Callable], Callable]
 
 
-# The paper's, and one with which learned aggregations learn as fast as products of experts.
+# The paper's, and one in which learned aggregations give natural parameters, as experts do.
 PLAIN = Style(guides.NormalHead(), MLP, lambda constructor: constructor)
 NATURAL = Style(guides.NaturalHead(), SkipMLP, rectified)
 
@@ -56,11 +56,11 @@ def invariant(
         "SelfAttention": partial(guides.SelfAttention, **parts),
         CORRECTED: partial(guides.CorrectedProductOfExperts, correction=correction),
     }
-    return style.begun(found[name])
+    return style.init(found[name])
 
 
 def equivariant(name: str, width: int, style: Style = PLAIN) -> Callable:
-    """Likewise with private latents; experts have q(w_s | x_s)."""
+    """Likewise with private latents, whose own laws are as in the paper in any style."""
     shared = invariant(name, width, style)
     parts = {"width": width, "hidden": (width,), "shared": shared}
     experts = partial(guides.EquivariantProductOfExperts, shared=shared)

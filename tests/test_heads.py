@@ -130,7 +130,7 @@ def test_mixture_head_adds_its_components(component, rng_key):
     "name", ["NormalHead", "NaturalHead", "LaplaceHead", "CholeskyHead"]
 )
 def test_a_floor_that_is_none_is_refused(name, scale):
-    with pytest.raises(ValueError, match="min_scale: expected a (positive )?number"):
+    with pytest.raises(ValueError, match=r"min_scale: expected a (positive )?number"):
         getattr(cs, name)(min_scale=scale)
 
 

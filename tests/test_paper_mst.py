@@ -21,8 +21,9 @@ from consilience.experiments.paper.mst_networks import (
     relative_weights,
     unit_laplace,
 )
-from consilience.experiments.paper.mst_page import compared, section
+from consilience.experiments.paper.mst_page import section
 from consilience.experiments.paper.mst_pictures import words_as_images
+from consilience.experiments.paper.mst_points import compared
 from consilience.experiments.paper.rows import AGGREGATIONS, BOUNDS, CORRECTED
 from consilience.experiments.paper.study import read
 
@@ -253,6 +254,10 @@ def test_the_page_has_every_table():
     text = section(results())
     assert "| shared | 1.0 | masked | SumPooling | 2 | 10.5 ± 0.7 |" in text
     assert "| latents | β | bound | aggregation | seeds | mnist + svhn → text |" in text
+    assert (
+        "| shared | 1.0 | masked | SumPooling | 2 | 10.5 ± 0.7 | 19.0 ± 1.4 | 0.50"
+        in text
+    )
     assert "SVHN was not at hand" not in text
 
 

@@ -1,22 +1,23 @@
 """MNIST-SVHN-Text on the page: every row, and the points that were to be shown."""
 
-from collections.abc import Iterator, Mapping, Sequence
-from itertools import product
+from collections.abc import Iterator, Sequence
 
 from consilience.experiments.paper.mst_figures import RATES
+from consilience.experiments.paper.mst_points import (
+    SUMMARIES,
+    compared,
+    names_of,
+    summarized,
+)
 from consilience.experiments.paper.page import (
-    Point,
     Results,
     figures,
     grouped,
-    higher,
     markdown,
     points,
     spread,
 )
-from consilience.experiments.paper.rows import CORRECTED, FIXED
 
-JOINT = "joint bound"
 STUDY = ("modalities", "files")
 ROW = ("latents", "beta", "bound", "aggregation")
 STAND_INS = """\
@@ -48,61 +49,31 @@ def section(results: Results) -> str:
 
 
 def _study(results: Results) -> str:
-    parts = [_about(results), points(list(compared(results)))]
+    parts = [_about(results), points(list(compared(results))), _glance(results)]
     parts += [_table(results, *kind) for kind in _kinds(results)]
     return "\n".join(parts)
 
 
-def compared(results: Results) -> Iterator[Point]:
-    """Joint log-likelihoods and bounds at β = 1, paired by seed."""
-    usual = [_with_joint_bound(e) for e in results if e["settings"]["beta"] == 1.0]
-    figure = {"joint LLH": f"llh {' + '.join(_names(results))}", JOINT: JOINT}
-    for (latents,), runs in grouped(usual, "latents").items():
-        where = "" if latents == "shared" else ", private latents"
-        row = grouped(runs, "bound", "aggregation")
-        for (what, figure_name), pair in product(figure.items(), _pairs(row)):
-            words, *sides = pair
-            sides = (row[side] for side in sides)
-            yield from higher(f"{what}{where}, {words}", *sides, figure_name, 1)
-
-
-def _pairs(row: Mapping[tuple[str, str], Results]) -> list[tuple]:
-    """In words, the row that should be the better one, and the other."""
-    pairs = [
-        (f"{name}: masked over mixture bound", ("masked", name), ("mixture", name))
-        for _, name in row
+def _glance(results: Results) -> str:
+    """A few figures of each row."""
+    rows = [
+        (
+            *map(str, row),
+            str(len(runs)),
+            *(spread(figures(runs, name), n) for name, n in SUMMARIES.items()),
+        )
+        for row, runs in grouped([summarized(e) for e in results], *ROW).items()
     ]
-    pairs += [
-        (f"{bound} bound: {better} over {other}", (bound, better), (bound, other))
-        for bound in ("masked", "mixture")
-        for other in _rivals()
-        for better in ("SumPooling", CORRECTED)
-    ]
-    there = [pair for pair in pairs if set(pair[1:]) <= row.keys()]
-    return list(dict.fromkeys(there))
-
-
-def _with_joint_bound(result: Mapping) -> dict:
-    """E_q(z|x) log p(x|z) − KL(q(z|x) ‖ p(z)), from means that are there."""
-    found = result["figures"]
-    bound = found["full_reconstruction"] - found["full_rate"]
-    return {**result, "figures": found | {JOINT: bound}}
-
-
-def _rivals() -> list[str]:
-    return [f"{name}{more}" for name in FIXED for more in ("", "+")]
+    header = ("latents", "β", *ROW[2:], "seeds", *SUMMARIES)
+    return f"### At a glance\n\n{markdown(header, rows)}"
 
 
 def _about(results: Results) -> str:
-    names, files = _names(results), results[0]["settings"]["files"]
+    names, files = names_of(results), results[0]["settings"]["files"]
     if "svhn" in names:
         return ABOUT
     speech = ", and spoken digits are a fourth modality" if "speech" in names else ""
     return f"{STAND_INS.format(files=files, speech=speech)}\n{ABOUT}"
-
-
-def _names(results: Results) -> list[str]:
-    return results[0]["settings"]["modalities"].split("+")
 
 
 def _kinds(results: Results) -> Iterator[tuple[str, list[str], int]]:

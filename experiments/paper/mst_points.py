@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from itertools import permutations, product
 
 from consilience.experiments.paper.page import Point, Results, grouped, higher
-from consilience.experiments.paper.rows import CORRECTED, FIXED
+from consilience.experiments.paper.rows import CORRECTED, FIXED, LEARNED
 
 LLH, BOUND, COHERENCE = "joint LLH", "joint bound", "mean coherence, one to another"
 SUMMARIES = {LLH: 1, BOUND: 1, COHERENCE: 2}  # digits
@@ -31,7 +31,7 @@ def _pairs(row: Mapping[tuple[str, str], Results]) -> list[tuple]:
         (f"{bound} bound: {better} over {other}", (bound, better), (bound, other))
         for bound in ("masked", "mixture")
         for other in _rivals()
-        for better in ("SumPooling", CORRECTED)
+        for better in (*LEARNED, CORRECTED)
     ]
     there = [pair for pair in pairs if set(pair[1:]) <= row.keys()]
     return list(dict.fromkeys(there))

@@ -87,7 +87,7 @@ def higher(
         reason = "" if settled else "seeds disagree, within two standard errors"
     yield Point(
         what,
-        "higher LLH",
+        "higher",
         f"{ahead} of {len(found)} seeds, {spread(found, digits)} nats a row",
         bool(mean > 0) if settled else None,
         reason,

@@ -16,6 +16,7 @@ permutation-invariant encoders and tighter variational bounds, TMLR 2024. Writte
 `consilience paper`; every figure of ours is a mean over seeds ± their standard deviation.
 Published figures stand beside ours where they were at hand.
 """
+LARGE = 0.01  # what is smaller has an exponent
 BUDGET = ("rows", "steps", "size")
 # Rows stand in the order of these settings, and words in the order of these words.
 KEYS = (
@@ -139,7 +140,10 @@ def _rows(results: Results) -> dict[str, list[Mapping]]:
 
 def _mean(runs: Results, steps: int, name: str) -> str:
     mine = [run for run in runs if _budget(run)[1] == steps and name in run["figures"]]
-    return spread(figures(mine, name), -1) if mine else ""
+    if not mine:
+        return ""
+    values = figures(mine, name)
+    return spread(values, 3 if abs(values.mean()) >= LARGE else -1)
 
 
 def about(every: Results, shown: Sequence[Mapping]) -> str:

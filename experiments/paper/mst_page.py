@@ -1,6 +1,6 @@
 """MNIST-SVHN-Text on the page: every row, and the points that were to be shown."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping
 
 from consilience.experiments.paper.mst_figures import RATES
 from consilience.experiments.paper.mst_points import (
@@ -49,23 +49,13 @@ def section(results: Results) -> str:
 
 
 def _study(results: Results) -> str:
-    parts = [_about(results), points(list(compared(results))), _glance(results)]
-    parts += [_table(results, *kind) for kind in _kinds(results)]
-    return "\n".join(parts)
-
-
-def _glance(results: Results) -> str:
-    """A few figures of each row."""
-    rows = [
-        (
-            *map(str, row),
-            str(len(runs)),
-            *(spread(figures(runs, name), n) for name, n in SUMMARIES.items()),
-        )
-        for row, runs in grouped([summarized(e) for e in results], *ROW).items()
+    parts = [_about(results), points(list(compared(results)))]
+    parts.append(_table(list(map(summarized, results)), "At a glance", SUMMARIES))
+    parts += [
+        _table(results, title, dict.fromkeys(columns, digits))
+        for title, columns, digits in _kinds(results)
     ]
-    header = ("latents", "β", *ROW[2:], "seeds", *SUMMARIES)
-    return f"### At a glance\n\n{markdown(header, rows)}"
+    return "\n".join(parts)
 
 
 def _about(results: Results) -> str:
@@ -95,7 +85,8 @@ def _kinds(results: Results) -> Iterator[tuple[str, list[str], int]]:
     yield "Share of rows whose likelihood has k̂ > 0.7", starting("unreliable "), 2
 
 
-def _table(results: Results, title: str, columns: Sequence[str], digits: int) -> str:
+def _table(results: Results, title: str, columns: Mapping[str, int]) -> str:
+    """Every row; figures by name, with their digits."""
     words = ("llh ", "coherence ", "real ", "class ", "unreliable ")
 
     def short(column: str) -> str:
@@ -106,7 +97,7 @@ def _table(results: Results, title: str, columns: Sequence[str], digits: int) ->
         (
             *map(str, row),
             str(len(runs)),
-            *(spread(figures(runs, c), digits) for c in columns),
+            *(spread(figures(runs, c), digits) for c, digits in columns.items()),
         )
         for row, runs in grouped(results, *ROW).items()
     ]

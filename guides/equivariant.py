@@ -14,7 +14,13 @@ from flax import nnx
 from jaxtyping import Array, Bool, Float, PyTree
 
 from consilience.guides.experts import ProductOfExperts
-from consilience.guides.heads import CALM, NormalHead
+from consilience.guides.heads import (
+    Head,
+    LocationScaleHead,
+    NormalHead,
+    check_head,
+    final_scale,
+)
 from consilience.guides.roles import Aggregation, only, sum_over
 from consilience.guides.self_attention import SelfAttention
 from consilience.guides.sum_pooling import SumPooling
@@ -27,16 +33,28 @@ LocScale = tuple[
 ]
 
 
+def _normal(head: Head) -> LocationScaleHead:
+    """The head, which must give Normals: those of absent modalities are the prior's.
+
+    Raises:
+        TypeError: it is no head, or of another family.
+    """
+    check_head(head, LocationScaleHead)
+    if head.family is not dist.Normal:
+        raise TypeError(f"head: expected NormalHead() or NaturalHead(), got {head!r}")
+    return head
+
+
 class EquivariantAggregation(Aggregation):
     """The role: an invariant aggregation for z, and `private` for w given z.
 
     Attributes:
         shared: the aggregation for z.
-        head: from numbers to (μ_s, σ_s).
+        head: from numbers to (μ_s, σ_s) of a Normal.
     """
 
     shared: Aggregation
-    head = NormalHead()
+    head: LocationScaleHead
 
     @abstractmethod
     def private(
@@ -74,6 +92,7 @@ class EquivariantProductOfExperts(EquivariantAggregation):
         latent_dim: D.
         private_dim: W.
         shared: constructor of the aggregation for z.
+        head: of q(w_s | ·), `NormalHead()` or `NaturalHead()`.
         rngs: random streams of the parameters.
     """
 
@@ -84,11 +103,13 @@ class EquivariantProductOfExperts(EquivariantAggregation):
         private_dim: int,
         *,
         shared: Callable[..., Aggregation] = ProductOfExperts,
+        head: Head = NormalHead(),  # noqa: B008 (frozen)
         rngs: nnx.Rngs,
     ):
+        self.head = _normal(head)
         self.shared = shared(num_features, latent_dim, rngs=rngs)
-        outputs = self.head.num_parameters(private_dim)
-        self.own = dense(num_features, outputs, CALM, rngs=rngs)
+        outputs = head.num_parameters(private_dim)
+        self.own = dense(num_features, outputs, final_scale(head), rngs=rngs)
 
     def embed(self, h: Float[Array, "rows modalities features"]) -> Embedded:
         """What z's aggregation embeds, and the numbers of each q(w_s | x_s)."""
@@ -110,6 +131,7 @@ class EquivariantSumPooling(EquivariantAggregation):
         hidden: hidden layers of them and of ρ.
         network: constructor of them and of ρ.
         shared: constructor of the aggregation for z.
+        head: of q(w_s | ·), `NormalHead()` or `NaturalHead()`.
         rngs: random streams of the parameters.
     """
 
@@ -123,14 +145,16 @@ class EquivariantSumPooling(EquivariantAggregation):
         hidden: Sequence[int] = (128,),
         network: Callable = MLP,
         shared: Callable[..., Aggregation] = SumPooling,
+        head: Head = NormalHead(),  # noqa: B008 (frozen)
         rngs: nnx.Rngs,
     ):
+        self.head = _normal(head)
         self.shared = shared(num_features, latent_dim, rngs=rngs)
         self.chi_0 = network(num_features, hidden, width, rngs=rngs)
         self.chi_1 = network(latent_dim, hidden, width, rngs=rngs)
         self.chi_2 = network(num_features, hidden, width, rngs=rngs)
-        outputs = self.head.num_parameters(private_dim)
-        self.rho = network(width, hidden, outputs, final_scale=CALM, rngs=rngs)
+        outputs, small = head.num_parameters(private_dim), final_scale(head)
+        self.rho = network(width, hidden, outputs, final_scale=small, rngs=rngs)
 
     def embed(self, h: Float[Array, "rows modalities features"]) -> Embedded:
         """What z's aggregation embeds, χ₀(h_s) and χ₂(h_s)."""
@@ -162,6 +186,7 @@ class EquivariantSelfAttention(EquivariantAggregation):
         norm: "layer" or "set".
         pre_norm: normalise before attention and FFN, or else after.
         shared: constructor of the aggregation for z.
+        head: of q(w_s | ·), `NormalHead()` or `NaturalHead()`.
         rngs: random streams of the parameters.
     """
 
@@ -179,15 +204,17 @@ class EquivariantSelfAttention(EquivariantAggregation):
         norm: str = "layer",
         pre_norm: bool = True,
         shared: Callable[..., Aggregation] = SelfAttention,
+        head: Head = NormalHead(),  # noqa: B008 (frozen)
         rngs: nnx.Rngs,
     ):
+        self.head = _normal(head)
         self.shared = shared(num_features, latent_dim, rngs=rngs)
         self.chi_1 = network(latent_dim, hidden, width, rngs=rngs)
         self.chi_2 = network(num_features, hidden, width, rngs=rngs)
         settings = (num_layers, num_heads, norm, pre_norm)
         self.blocks = TransformerBlocks(width, hidden, *settings, rngs=rngs)
-        outputs = self.head.num_parameters(private_dim)
-        self.last = dense(width, outputs, CALM, rngs=rngs)
+        outputs = head.num_parameters(private_dim)
+        self.last = dense(width, outputs, final_scale(head), rngs=rngs)
 
     def embed(self, h: Float[Array, "rows modalities features"]) -> Embedded:
         """What z's aggregation embeds, and χ₂(h_s)."""

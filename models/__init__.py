@@ -40,6 +40,11 @@ from consilience.models.private import (
     shared_private_model,
     standard_private,
 )
+from consilience.models.semitied import (
+    SemitiedClusters,
+    semitied_clusters,
+    semitied_mixture,
+)
 from consilience.models.vamp import VampPrior, vamp_prior
 
 __all__ = [
@@ -63,6 +68,7 @@ __all__ = [
     "OneHotLikelihood",
     "PoissonLikelihood",
     "Prior",
+    "SemitiedClusters",
     "StudentTLikelihood",
     "TextDecoder",
     "VampPrior",
@@ -75,6 +81,8 @@ __all__ = [
     "multimodal_model",
     "observe",
     "responsibilities",
+    "semitied_clusters",
+    "semitied_mixture",
     "shared_private_model",
     "standard_laplace",
     "standard_normal",

@@ -22,6 +22,7 @@ from numpyro import handlers
 from numpyro.distributions import constraints
 
 from consilience.models.covariates import integer_covariate
+from consilience.models.semitied import semitied_mixture
 from consilience.nn.recipes import recorded
 from consilience.nn.sizes import check_positive
 
@@ -200,4 +201,5 @@ PRIORS = {
     "standard_normal": standard_normal,
     "standard_laplace": standard_laplace,
     "gaussian_mixture": gaussian_mixture,
+    "semitied_mixture": semitied_mixture,
 }

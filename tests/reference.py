@@ -198,3 +198,14 @@ def mvtcae_objective(log_x, alpha, q, experts, prior) -> float:
     rate = (1 - alpha) * normal_kl(q, prior)
     conditional = sum(normal_kl(q, expert) for expert in experts)
     return (M - alpha) / M * sum(log_x) - rate - alpha / M * conditional
+
+
+def semitied_log_likelihood(W, covariances, weights) -> float:
+    """Mean log-density of points of N(0, S_c) under N(0, W⁻¹ diag(W S_c Wᵀ) W⁻ᵀ)."""
+    total = 0.0
+    for weight, S in zip(weights, covariances, strict=True):
+        inverse = np.linalg.inv(W)
+        model = inverse @ np.diag(np.diag(W @ S @ W.T)) @ inverse.T
+        _, log_det = np.linalg.slogdet(2 * np.pi * model)
+        total -= weight * (log_det + np.trace(np.linalg.inv(model) @ S)) / 2
+    return total

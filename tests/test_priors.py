@@ -30,6 +30,11 @@ def mixture_log_prob(z, params):
     return logsumexp(log_softmax(params["prior.logits"]) + each, -1)
 
 
+def semitied_log_prob(z, params):
+    W = np.asarray(params["prior.unmixing"], float)
+    return mixture_log_prob(z @ W.T, params) + np.log(abs(np.linalg.det(W)))
+
+
 CASES = {
     "standard_normal": Case(
         {"latent_dim": LATENT},
@@ -49,6 +54,16 @@ CASES = {
             "prior.scale": (COMPONENTS, LATENT),
         },
         mixture_log_prob,
+    ),
+    "semitied_mixture": Case(
+        {"latent_dim": LATENT, "num_components": COMPONENTS},
+        {
+            "prior.logits": (COMPONENTS,),
+            "prior.loc": (COMPONENTS, LATENT),
+            "prior.scale": (COMPONENTS, LATENT),
+            "prior.unmixing": (LATENT, LATENT),
+        },
+        semitied_log_prob,
     ),
 }
 parametrize = pytest.mark.parametrize("name", PRIORS)

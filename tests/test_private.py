@@ -253,6 +253,26 @@ def test_aggregations_of_the_other_guide_are_refused(build):
         build()
 
 
+@pytest.mark.parametrize("name", MAKES)
+def test_natural_heads_keep_private_scales_below_one(name):
+    h = 9 * jax.random.normal(jax.random.key(0), (50, 3, FEATURES))
+    z, subset = jnp.ones((50, LATENT)), jnp.ones((50, 3), bool)
+
+    def largest(head):
+        make = MAKES[name]
+        built = make(FEATURES, LATENT, PRIVATE, head=head, rngs=nnx.Rngs(0))
+        return built.private(built.embed(h), z, subset)[1].max()
+
+    assert largest(cs.NaturalHead()) < 1 < largest(cs.NormalHead())
+
+
+@pytest.mark.parametrize("name", MAKES)
+@pytest.mark.parametrize("head", [cs.LaplaceHead(), cs.CholeskyHead(), cs.NormalHead])
+def test_heads_of_other_families_are_refused_for_private_latents(name, head):
+    with pytest.raises(TypeError, match=r"head: expected .*NormalHead"):
+        MAKES[name](5, 3, 2, head=head, rngs=nnx.Rngs(0))
+
+
 def law_of_private(guide, params, data, z):
     """Means of w given a fixed z, as a function of the values."""
 

@@ -59,8 +59,8 @@ in a readable form are ours (`mst_sizes.py`), as are the numbers of steps and ro
 and the batch, which pilots of one seed chose. In networks of size *small* colour images and
 spectrograms are averaged over 2 × 2 pixels, so that two cores train them. Not as in the
 paper, SumPooling and SelfAttention have an affine map beside their networks and give
-natural parameters of shared latents, as experts do, and linear layers start √2 times as
-large (`rows.NATURAL`), those of private latents apart.
+natural parameters, as experts do, and linear layers start √2 times as large
+(`rows.NATURAL`).
 """
 SETTLING, SIDE_BY_SIDE = ("class mnist", "full_reconstruction", "full_rate"), False
 PICTURES = {RATES_FILE: "Rate against distortion"} | {
@@ -137,9 +137,13 @@ def cells(budget: Budget, options: argparse.Namespace) -> list[Cell]:
     }
     work = partial(measure, budget=budget, sources=sources, folder=options.out)
     fixed = {name: str(value) for name, value in SIZES[budget.size]._asdict().items()}
-    fixed["style"] = "natural"
+    styles = {"shared": "natural", "private": "natural, private laws too"}
     return [
-        Cell(case._asdict() | shared, partial(work, case), fixed)
+        Cell(
+            case._asdict() | shared,
+            partial(work, case),
+            fixed | {"style": styles[case.latents]},
+        )
         for case in cases(few=budget.size == "few")
     ]
 

@@ -1,6 +1,6 @@
 """What Tables 3 and 4 share: rows, bounds, how they are trained, figures of a fit."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import lru_cache, partial
 from typing import NamedTuple
 
@@ -15,6 +15,7 @@ from consilience.datasets import MultimodalData
 from consilience.evaluation import identification
 from consilience.experiments.paper.likelihoods import summarized
 from consilience.experiments.paper.rows import BOUNDS, PLAIN, Style, invariant
+from consilience.experiments.paper.training import train_seeds
 from consilience.experiments.paper.truth import Exact
 from consilience.inference import (
     STL,
@@ -23,7 +24,13 @@ from consilience.inference import (
     log_likelihood,
     posterior,
 )
-from consilience.models import gaussian_mixture, multimodal_model, standard_normal
+from consilience.models import (
+    gaussian_mixture,
+    multimodal_model,
+    semitied_clusters,
+    semitied_mixture,
+    standard_normal,
+)
 from consilience.training import adam
 
 COMPONENTS, DRAWS, HOT, CLIP = 5, 64, 100.0, 20.0
@@ -40,6 +47,7 @@ ROWS = (
     ("SelfAttentionMixture", "mixture"),
 )
 MIXTURES = ROWS[-2:]
+MIXTURE_PRIORS = tuple(row for row in ROWS if row[1] == "mixture")
 # The rows of fast studies, with their bounds.
 FEW = (
     ("SumPooling", "standard", "masked"),
@@ -57,7 +65,8 @@ class Row(NamedTuple):
         bound: a key of `BOUNDS`.
         beta: β of the bound.
         estimator: how mixture posteriors are drawn: "stratified" or "implicit".
-        start: "anywhere", or at the "truth": decoder and prior begin as the true ones.
+        start: "anywhere"; at the "truth": decoder and prior begin as the true ones; or from
+            "clusters", which a first half of the steps finds under a standard prior.
     """
 
     aggregation: str
@@ -92,9 +101,10 @@ def svi_of(
     style: Style = PLAIN,
 ) -> SVI:
     """The programs of a row; the width of features is that of aggregations, too."""
+    mixture = semitied_mixture if row.start == "clusters" else gaussian_mixture
     prior = {
         "standard": standard_normal(latent_dim),
-        "mixture": gaussian_mixture(latent_dim, COMPONENTS),
+        "mixture": mixture(latent_dim, COMPONENTS),
     }[row.prior]
     model = multimodal_model(prior, likelihoods, networks.decoders)
     name = row.aggregation.removesuffix("Mixture")
@@ -108,6 +118,49 @@ def svi_of(
     elbo = BOUNDS[row.bound](beta=row.beta, estimator=estimator)
     optimizer = adam(rate, steps, schedule="cosine", clip_norm=CLIP)
     return SVI(model, guide, optimizer, elbo)
+
+
+def from_clusters(
+    rng_keys: Key[Array, " seeds"],
+    programs: Callable[[Row, int], SVI],
+    row: Row,
+    data: Sequence[MultimodalData],
+    *,
+    steps: int,
+    batch_size: int,
+    cool: Callable[[float, int], Callable] | None = None,
+) -> tuple[SVI, list[dict]]:
+    """A row's programs and each seed's parameters, trained in two halves.
+
+    The first half is under a standard prior; clusters of its posterior draws are where the
+    mixture begins, which stays the same model, written in latents that it may turn.
+
+    Args:
+        rng_keys: one key a seed.
+        programs: of a row, for a number of steps.
+        row: one that starts from clusters.
+        data: training rows of each seed.
+        steps: of both halves together.
+        batch_size: rows a step.
+        cool: β by step, of the row's β and the steps, in the first half.
+    """
+    plain = row._replace(prior="standard", start="anywhere")
+    half = steps // 2
+    beta = cool and cool(row.beta, half)
+    keys = jax.vmap(partial(jax.random.split, num=3))(rng_keys)
+    first, size = programs(plain, half), {"batch_size": batch_size}
+    found = train_seeds(keys[:, 0], first, data, steps=half, beta=beta, **size)
+    begun = zip(keys[:, 1], found, data, strict=True)
+    start = [_clustered(key, first.guide, *each) for key, *each in begun]
+    svi = programs(row, steps - half)
+    rest = {"steps": steps - half, "start": start, **size}
+    return svi, train_seeds(keys[:, 2], svi, data, **rest)
+
+
+def _clustered(rng_key, guide, params: dict, data: MultimodalData) -> dict:
+    """Parameters with those of a mixture prior at the clusters of one draw a row."""
+    drawn = posterior(rng_key, guide, params, data, num_samples=1)["z"][0]
+    return params | semitied_clusters(np.asarray(drawn), COMPONENTS).params()
 
 
 def measured(
@@ -124,7 +177,7 @@ def measured(
     found = log_likelihood(key_value, *programs, num_samples=num_samples)
     likelihood = summarized(found)
     draws = posterior(key_draw, svi.guide, params, data, num_samples=DRAWS)["z"]
-    correlations = identification(latents, np.asarray(draws))
+    correlations = identification(latents, np.asarray(_sources(params, draws)))
     losses = _losses(svi, jax.random.split(key_bound, BOUND_DRAWS), params, data)
     return {
         "bound": -float(losses.mean()) / data.size,
@@ -133,6 +186,12 @@ def measured(
         "mcc_samples": correlations.samples.strong,
         "mcc_means": correlations.means.strong,
     }
+
+
+def _sources(params: dict, z: Float[Array, "*batch latent"]) -> Array:
+    """The coordinates in which the prior's components are independent."""
+    unmixing = params.get("prior.unmixing")
+    return z if unmixing is None else z @ unmixing.T
 
 
 @partial(jax.jit, static_argnums=0)

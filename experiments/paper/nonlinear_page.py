@@ -16,6 +16,7 @@ from consilience.experiments.paper.page import (
 from consilience.experiments.paper.rows import FIXED, LEARNED
 
 MIXED = ("SumPoolingMixture", "SelfAttentionMixture")
+STARTS = {"anywhere": "", "clusters": ", from clusters", "truth": ", from the truth"}
 HEADER = (
     "bound",
     "aggregation",
@@ -51,7 +52,7 @@ def rows(results: Results) -> Iterator[tuple[str, ...]]:
     keys = ("start", "bound", "aggregation", "prior", "estimator")
     for (start, *row, estimator), runs in grouped(results, *keys).items():
         drawn = estimator if row[1] in (*MIXED, "MoE") else ""
-        prior = row[2] if start == "anywhere" else f"{row[2]}, from the truth"
+        prior = row[2] + STARTS[start]
         own = (thousands(runs, "llh"), spread(behind(runs), 3))
         more = [spread(figures(runs, f"mcc_{k}")) for k in ("samples", "means")]
         more.append(spread(figures(runs, "unreliable"), 2))
@@ -83,6 +84,9 @@ def orders(results: Results, where: str = "") -> Iterator[Point]:
         other = chosen(mixture, aggregation=name, prior=prior)
         what = f"{name}, {prior} prior{where}: masked over mixture bound"
         yield from higher(what, runs, other, "llh")
+    begun = chosen(results, estimator="stratified", start="clusters")
+    for name in LEARNED:
+        yield from _from_clusters(f"masked{where}: {name}", name, masked, begun)
     for better, worse, words in _pairs():
         sides = [chosen(masked, aggregation=a, prior=p) for a, p in (better, worse)]
         yield from higher(f"masked{where}: {words}", *sides, "llh")
@@ -100,6 +104,21 @@ def _pairs() -> Iterator[tuple[tuple[str, str], tuple[str, str], str]]:
         yield (name, "mixture"), (name, "standard"), words
         words = f"{name}, mixture prior, mixture over Gaussian posterior"
         yield (f"{name}Mixture", "mixture"), (name, "mixture"), words
+
+
+def _from_clusters(row: str, name: str, masked: Results, begun: Results):
+    """Rows whose prior starts from clusters, against others."""
+    plain = chosen(begun, aggregation=name)
+    mixed = chosen(begun, aggregation=f"{name}Mixture")
+    standard = chosen(masked, aggregation=name, prior="standard")
+    words = f"{row}, mixture from clusters over standard prior"
+    yield from higher(words, plain, standard, "llh")
+    words = f"{row}, from clusters, mixture over Gaussian posterior"
+    yield from higher(words, mixed, plain, "llh")
+    for each, runs in ((name, plain), (f"{name}Mixture", mixed)):
+        anywhere = chosen(masked, aggregation=each, prior="mixture")
+        words = f"{row.replace(name, each)}, mixture from clusters over from anywhere"
+        yield from higher(words, runs, anywhere, "llh")
 
 
 def estimators(results: Results, where: str = "") -> Iterator[Point]:

@@ -41,6 +41,7 @@ WORDS = (
     "standard",
     "mixture",
     "anywhere",
+    "clusters",
     "truth",
     "stratified",
     "implicit",

@@ -60,13 +60,14 @@ def invariant(
 
 
 def equivariant(name: str, width: int, style: Style = PLAIN) -> Callable:
-    """Likewise with private latents, whose own laws are as in the paper in any style."""
-    shared = invariant(name, width, style)
-    parts = {"width": width, "hidden": (width,), "shared": shared}
-    experts = partial(guides.EquivariantProductOfExperts, shared=shared)
-    return {
+    """Likewise with private latents."""
+    parts = {"shared": invariant(name, width, style), "head": style.head}
+    learned = parts | {"width": width, "hidden": (width,), "network": style.network}
+    experts = partial(guides.EquivariantProductOfExperts, **parts)
+    found = {
         "PoE": experts,
         "MoE": experts,
-        "SumPooling": partial(guides.EquivariantSumPooling, **parts),
-        "SelfAttention": partial(guides.EquivariantSelfAttention, **parts),
-    }[name]
+        "SumPooling": partial(guides.EquivariantSumPooling, **learned),
+        "SelfAttention": partial(guides.EquivariantSelfAttention, **learned),
+    }
+    return style.init(found[name])

@@ -23,10 +23,12 @@ from consilience.experiments.paper.nonlinear import (
     CLIP,
     FEW,
     HOT,
+    MIXTURE_PRIORS,
     MIXTURES,
     ROWS,
     Row,
     cooling,
+    from_clusters,
     measured,
     of_truth,
     svi_of,
@@ -81,6 +83,7 @@ def cells(budget: Budget, options: Namespace) -> list[Cell]:
     """Every row under both bounds and both β; implicit gradients where there is a choice."""
     every = [Row(*r, b, beta) for beta in BETAS for b in BOUNDS for r in ROWS]
     every += [Row(*r, b, estimator="implicit") for b in BOUNDS for r in MIXTURES]
+    every += [Row(*r, "masked", start="clusters") for r in MIXTURE_PRIORS]
     every += [Row(*r, "masked", start="truth") for r in FROM_TRUTH]
     found = []
     for row in [Row(*r) for r in FEW] if budget.size == "few" else every:
@@ -98,15 +101,8 @@ def draw(results: Sequence[Mapping], folder: Path) -> None:
 def measure(seeds: list[int], folder: Path, steps: int, rows: int, **row) -> list[dict]:
     """Figures of each seed's training, and those of the true model on its rows."""
     chosen = Row(**row)
-    svi = programs(chosen, steps)
     cases = [case(seed, rows) for seed in seeds]
-    data = [each.simulated.data for each in cases]
-    keys = jnp.stack([each.key_train for each in cases])
-    if chosen.start == "truth":  # which cooling would lose
-        how = {"start": [true_start(each.simulated.truth) for each in cases]}
-    else:
-        how = {"beta": cooling(chosen.beta, steps)}
-    trained = train_seeds(keys, svi, data, steps=steps, batch_size=BATCH, **how)
+    svi, trained = _trained(chosen, cases, steps)
     found = []
     for seed, params, each in zip(seeds, trained, cases, strict=True):
         known = (each.simulated.data, each.simulated.latents)
@@ -116,6 +112,21 @@ def measure(seeds: list[int], folder: Path, steps: int, rows: int, **row) -> lis
             fitted = (svi.model, svi.guide, params)
             figures.keep(each.key_measure, fitted, each.simulated, chosen, folder)
     return found
+
+
+def _trained(row: Row, cases: Sequence[Case], steps: int) -> tuple[SVI, list[dict]]:
+    """Programs, and parameters of each seed."""
+    data = [each.simulated.data for each in cases]
+    keys = jnp.stack([each.key_train for each in cases])
+    how = {"steps": steps, "batch_size": BATCH}
+    if row.start == "clusters":
+        return from_clusters(keys, programs, row, data, cool=cooling, **how)
+    if row.start == "truth":  # which cooling would lose
+        how["start"] = [true_start(each.simulated.truth) for each in cases]
+    else:
+        how["beta"] = cooling(row.beta, steps)
+    svi = programs(row, steps)
+    return svi, train_seeds(keys, svi, data, **how)
 
 
 @lru_cache(maxsize=8)

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from consilience.experiments.paper.nonlinear_page import (
     HEADER,
     LIKELIHOODS,
+    STARTS,
     behind,
     chosen,
     estimators,
@@ -51,8 +52,8 @@ def compared(results: Results) -> Iterator[Point]:
     first = chosen(results, beta=1.0)
     best = chosen(first, prior="mixture", bound="masked", estimator="stratified")
     for (name, start), runs in grouped(best, "aggregation", "start").items():
-        if start == "anywhere":
-            yield from _near_truth(name, runs)
+        if start != "truth":
+            yield from _near_truth(f"{name}, mixture prior{STARTS[start]}", runs)
         else:
             yield _from_truth(name, chosen(best, aggregation=name), runs)
     for (beta,), runs in grouped(results, "beta").items():
@@ -75,7 +76,7 @@ def _from_truth(name: str, every: Results, runs: Results) -> Point:
 
 
 def _near_truth(name: str, runs: Results) -> Iterator[Point]:
-    row, away = f"{name}, mixture prior, masked", behind(runs)
+    row, away = f"{name}, masked", behind(runs)
     holds = bool(away.mean() <= BEHIND)
     yield Point(f"{row}: true − LLH", f"≤ {BEHIND} a row", spread(away, 3), holds)
     own, best = (figures(runs, f"{k}mcc_samples") for k in ("", "exact_"))

@@ -24,9 +24,11 @@ from consilience.experiments.paper.injective import InjectiveDecoder
 from consilience.experiments.paper.nonlinear import (
     CLIP,
     FEW,
+    MIXTURE_PRIORS,
     MIXTURES,
     ROWS,
     Row,
+    from_clusters,
     measured,
     of_truth,
     svi_of,
@@ -98,8 +100,13 @@ def cells(budget: Budget, options: Namespace) -> list[Cell]:
         for missing in MISSING
         for r in MIXTURES
     ]
+    every += [
+        (*c, Row(*r, "masked", start="clusters")) for c in cases for r in MIXTURE_PRIORS
+    ]
     if budget.size == "few":
-        every = [(4, 0.5, Row(*r)) for r in FEW[:2]]  # Table 3 has the priors
+        few = [Row(*r) for r in FEW[:2]]  # Table 3 has the prior that starts anywhere
+        few.append(Row("SumPooling", "mixture", "masked", start="clusters"))
+        every = [(4, 0.0, row) for row in few]
     found = []
     for modalities, missing, row in every:
         settings = {"modalities": modalities, "missing": missing} | row._asdict()
@@ -120,11 +127,17 @@ def measure(
     **row,
 ) -> list[dict]:
     """Figures of each seed's training on test rows, and those of the true model there."""
-    svi = programs(Row(**row), size, steps)
+    chosen = Row(**row)
     cases = [case(seed, modalities, missing, rows) for seed in seeds]
     data = [each.train for each in cases]
     keys = jnp.stack([each.key_train for each in cases])
-    trained = train_seeds(keys, svi, data, steps=steps, batch_size=BATCH)
+    how = {"steps": steps, "batch_size": BATCH}
+    if chosen.start == "clusters":
+        of_size = partial(programs, size=size)
+        svi, trained = from_clusters(keys, of_size, chosen, data, **how)
+    else:
+        svi = programs(chosen, steps, size)
+        trained = train_seeds(keys, svi, data, **how)
     found = []
     for params, each in zip(trained, cases, strict=True):
         known = (each.test, each.latents)
@@ -153,7 +166,7 @@ def case(seed: int, modalities: int, missing: float, rows: int) -> Case:
 
 
 @lru_cache(maxsize=1)
-def programs(row: Row, size: str, steps: int) -> SVI:
+def programs(row: Row, steps: int, size: str) -> SVI:
     """Model, guide, optimiser and bound of a row, for any number of modalities."""
     width = WIDTHS[size]
     encoder = rectified(partial(MLPEncoder, hidden=(width, width)))

@@ -18,7 +18,6 @@ from consilience.guides.heads import (
     Head,
     LocationScaleHead,
     NormalHead,
-    check_head,
     final_scale,
 )
 from consilience.guides.roles import Aggregation, only, sum_over
@@ -39,8 +38,7 @@ def _normal(head: Head) -> LocationScaleHead:
     Raises:
         TypeError: it is no head, or of another family.
     """
-    check_head(head, LocationScaleHead)
-    if head.family is not dist.Normal:
+    if not isinstance(head, LocationScaleHead) or head.family is not dist.Normal:
         raise TypeError(f"head: expected NormalHead() or NaturalHead(), got {head!r}")
     return head
 
@@ -92,7 +90,8 @@ class EquivariantProductOfExperts(EquivariantAggregation):
         latent_dim: D.
         private_dim: W.
         shared: constructor of the aggregation for z.
-        head: of q(w_s | ·), `NormalHead()` or `NaturalHead()`.
+        head: of q(w_s | ·), `NormalHead()`, or `NaturalHead()`, whose σ is below 1: for
+            private priors of that scale, such as the standard one.
         rngs: random streams of the parameters.
     """
 
@@ -131,7 +130,8 @@ class EquivariantSumPooling(EquivariantAggregation):
         hidden: hidden layers of them and of ρ.
         network: constructor of them and of ρ.
         shared: constructor of the aggregation for z.
-        head: of q(w_s | ·), `NormalHead()` or `NaturalHead()`.
+        head: of q(w_s | ·), `NormalHead()`, or `NaturalHead()`, whose σ is below 1: for
+            private priors of that scale, such as the standard one.
         rngs: random streams of the parameters.
     """
 
@@ -186,7 +186,8 @@ class EquivariantSelfAttention(EquivariantAggregation):
         norm: "layer" or "set".
         pre_norm: normalise before attention and FFN, or else after.
         shared: constructor of the aggregation for z.
-        head: of q(w_s | ·), `NormalHead()` or `NaturalHead()`.
+        head: of q(w_s | ·), `NormalHead()`, or `NaturalHead()`, whose σ is below 1: for
+            private priors of that scale, such as the standard one.
         rngs: random streams of the parameters.
     """
 

@@ -82,7 +82,7 @@ def _components(prior: dist.Distribution) -> tuple[Array, Array, Array]:
     ):
         raise TypeError(
             "prior: expected a mixture of independent Normals, such as "
-            f"gaussian_mixture(...), got {type(prior).__name__}"
+            f"gaussian_mixture(...), got {type(prior).__name__} of {type(parts).__name__}"
         )
     log_weights = jax.nn.log_softmax(prior.mixing_distribution.logits)
     return log_weights, normal.loc, normal.scale

@@ -44,6 +44,7 @@ from consilience.models.semitied import (
     SemitiedClusters,
     semitied_clusters,
     semitied_mixture,
+    sources,
 )
 from consilience.models.vamp import VampPrior, vamp_prior
 
@@ -83,6 +84,7 @@ __all__ = [
     "responsibilities",
     "semitied_clusters",
     "semitied_mixture",
+    "sources",
     "shared_private_model",
     "standard_laplace",
     "standard_normal",

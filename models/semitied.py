@@ -4,7 +4,8 @@ Covariances W⁻¹ diag(σ_c²) W⁻ᵀ are called semi-tied (Gales 1999, Semi-T
 Matrices for Hidden Markov Models).
 """
 
-from collections.abc import Callable
+import warnings
+from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 import jax
@@ -19,7 +20,14 @@ from numpyro.distributions.transforms import Transform
 from consilience.nn.recipes import recorded
 from consilience.nn.sizes import check_positive
 
-SWEEPS, SETTLED = 2000, 1e-13
+PARAMS = (
+    "prior.logits",
+    "prior.source_loc",
+    "prior.source_scale",
+    "prior.unmixing",
+)
+FLAT = 1e-10  # of a variance beside the largest one
+SWEEPS, SETTLED = 2000, 1e-12
 
 
 class Unmixing(Transform):
@@ -65,63 +73,62 @@ class SemitiedClusters(NamedTuple):
 
     def params(self) -> dict[str, Array]:
         """Values for the parameters of a `semitied_mixture`."""
-        return {f"prior.{name}": value for name, value in self._asdict().items()}
+        return dict(zip(PARAMS, self, strict=True))
 
 
 @recorded
 def semitied_mixture(
-    latent_dim: int,
-    num_components: int,
-    start: Shaped[Array | np.ndarray, "points latent"] | None = None,
+    latent_dim: int, num_components: int, start: SemitiedClusters | None = None
 ) -> Callable[[], dist.Distribution]:
     """p(z) = |det W| Σ_c π_c N(W z; μ_c, diag σ_c²), all learned.
 
     The sources s = W z are independent within each component. Beside decoders that begin
-    with an affine map the model is that of `gaussian_mixture`, with s for its latents: the
-    map absorbs W⁻¹. It is one to train, though. Which directions are independent is learned
-    by W alone, where otherwise every decoder and the guide would have to turn together,
-    which they hardly do. Take it to find sources (identifiability, Hirt et al. 2024,
-    Proposition 15), with `start`, since random components often collapse into one. (Not in
-    the paper.)
+    with an affine map, which absorbs W⁻¹, the model p(x) is that of `gaussian_mixture`, with
+    s for its latents. It differs in training: W alone can turn the directions that are
+    independent, without decoders and guide. So does the guide: independent in z, it is not
+    in s; `MixtureHead` and `CholeskyHead` mind least.
+
+    Take it to find sources (identifiability, Hirt et al. 2024, Proposition 15), **with
+    `start`**, since random components often collapse into one, and read them with
+    `sources`. (Not in the paper.)
 
     Args:
         latent_dim: D.
         num_components: K.
-        start: points `[P, D]`, such as posterior draws of a guide trained under another
-            prior; parameters start as `semitied_clusters` of them.
+        start: what parameters start as, such as `semitied_clusters` of posterior draws of
+            a guide trained under another prior.
 
     Raises:
-        ValueError: a size is not positive, or `start` has another shape, or too few points.
+        ValueError: a size is not positive, or `start` is of other sizes.
     """
     check_positive(latent_dim=latent_dim, num_components=num_components)
     shape = (num_components, latent_dim)
-    first = {
-        "prior.logits": jnp.zeros(num_components),
-        "prior.loc": lambda key: jax.random.normal(key, shape),
-        "prior.scale": jnp.ones(shape),
-        "prior.unmixing": jnp.eye(latent_dim),
-    }
-    if start is not None:
-        if np.ndim(start) != 2 or np.shape(start)[1] != latent_dim:
-            raise ValueError(
-                f"start: expected points of shape (P, {latent_dim}), got {np.shape(start)}"
-            )
-        first = semitied_clusters(start, num_components).params()
+    if start is not None and start.loc.shape != shape:
+        raise ValueError(
+            f"start: expected {num_components} clusters in {latent_dim} dimensions, got "
+            f"loc of shape {start.loc.shape}"
+        )
+    first = start or SemitiedClusters(
+        jnp.zeros(num_components),
+        lambda key: jax.random.normal(key, shape),
+        jnp.ones(shape),
+        jnp.eye(latent_dim),
+    )
 
     def prior() -> dist.Distribution:
         logits, loc, scale, matrix = (
             numpyro.param(name, value, **_constraint(name))
-            for name, value in first.items()
+            for name, value in zip(PARAMS, first, strict=True)
         )
-        sources = dist.Normal(loc, scale).to_event(1)
-        components = dist.TransformedDistribution(sources, Unmixing(matrix))
+        within = dist.Normal(loc, scale).to_event(1)
+        components = dist.TransformedDistribution(within, Unmixing(matrix))
         return dist.MixtureSameFamily(dist.Categorical(logits=logits), components)
 
     return prior
 
 
 def _constraint(name: str) -> dict:
-    return {"constraint": constraints.positive} if name == "prior.scale" else {}
+    return {"constraint": constraints.positive} if name.endswith("scale") else {}
 
 
 def semitied_clusters(
@@ -129,29 +136,69 @@ def semitied_clusters(
 ) -> SemitiedClusters:
     """Clusters of scikit-learn's `GaussianMixture`, and what makes them independent.
 
+    Points are whitened first: another basis of theirs gives the same sources.
+
     Args:
         points: `[P, D]`, such as posterior draws.
         num_components: K.
 
     Raises:
-        ValueError: there are not more than D points for each component.
+        ValueError: points are not finite, not more than D for each component, or do not
+            spread in every direction.
     """
     from sklearn.mixture import GaussianMixture
 
-    points = np.asarray(points, float)
     check_positive(num_components=num_components)
-    least = num_components * (points.shape[1] + 1)
-    if len(points) < least:
-        raise ValueError(
-            f"start: expected at least {least} points for {num_components} clusters in "
-            f"{points.shape[1]} dimensions, got {len(points)}"
-        )
-    found = GaussianMixture(num_components, n_init=10, random_state=0).fit(points)
+    points = np.asarray(points, float)
+    whitening = _whitening(points, num_components)
+    white = points @ whitening.T
+    found = GaussianMixture(num_components, n_init=10, random_state=0).fit(white)
     W = unmixing_matrix(found.covariances_, found.weights_)
-    W = W / (points @ W.T).std(0)[:, None]
+    W = W / (white @ W.T).std(0)[:, None]
     scale = np.sqrt(_variances(W, found.covariances_))
-    parts = (np.log(found.weights_), found.means_ @ W.T, scale, W)
+    parts = (np.log(found.weights_), found.means_ @ W.T, scale, W @ whitening)
     return SemitiedClusters(*(jnp.asarray(x, float) for x in parts))
+
+
+def _whitening(points: np.ndarray, num_components: int) -> Float[np.ndarray, "_ _"]:
+    """A map to points of unit covariance; what has none is refused."""
+    count, dim = points.shape
+    least = num_components * (dim + 1)
+    if count < least:
+        raise ValueError(
+            f"points: expected at least {least} for {num_components} clusters in {dim} "
+            f"dimensions, got {count}"
+        )
+    if not np.isfinite(points).all():
+        raise ValueError("points: expected finite numbers, got some that are not")
+    spread = np.where(np.ptp(points, 0) > 0, points.std(0), 1.0)
+    variances, axes = np.linalg.eigh(np.cov((points / spread).T).reshape(dim, dim))
+    rank = int((variances > FLAT * variances[-1]).sum())
+    if rank < dim:
+        raise ValueError(
+            f"points: expected a spread in all {dim} directions, got one in {rank}"
+        )
+    return (axes / np.sqrt(variances)).T / spread
+
+
+def sources(
+    params: Mapping, z: Float[Array, "*batch latent"]
+) -> Float[Array, "*batch latent"]:
+    """s = W z: the latents in which components of a `semitied_mixture` are independent.
+
+    Args:
+        params: trained parameters.
+        z: latents, such as posterior draws, `[*batch, D]`.
+
+    Raises:
+        ValueError: `params` are of another prior.
+    """
+    if "prior.unmixing" not in params:
+        raise ValueError(
+            "params: expected those of a semitied_mixture, with prior.unmixing, got "
+            f"{', '.join(params)}"
+        )
+    return z @ params["prior.unmixing"].T
 
 
 def unmixing_matrix(
@@ -164,7 +211,7 @@ def unmixing_matrix(
 
         log |det W| − ½ Σ_c π_c Σ_d log w_dᵀ S_c w_d
 
-    row by row; no step lowers it (Gales 1999, section 2):
+    row by row; no step lowers it (Gales 1999):
 
         w_d ∝ G_d⁻¹ (W⁻¹)_d,    G_d = Σ_c π_c S_c / (w_dᵀ S_c w_d)
 
@@ -183,7 +230,12 @@ def unmixing_matrix(
             W[d] = row / np.sqrt(column @ row)
         last, value = value, _likelihood(W, S, pi)
         if value - last < SETTLED:
-            break
+            return W
+    warnings.warn(
+        f"unmixing_matrix: the likelihood still rises by {value - last:.1e} a sweep after "
+        f"{SWEEPS}; components may be too alike to tell directions apart",
+        stacklevel=2,
+    )
     return W
 
 

@@ -19,7 +19,12 @@ from consilience.experiments.paper import (
     table4,
 )
 from consilience.experiments.paper.injective import InjectiveDecoder, holding
-from consilience.experiments.paper.nonlinear import Row, cooling
+from consilience.experiments.paper.nonlinear import (
+    Row,
+    cooling,
+    from_clusters,
+    measured,
+)
 from consilience.experiments.paper.study import read
 
 KEY = jax.random.key(20240131)
@@ -105,6 +110,34 @@ def test_runs_are_paired_by_seed_and_rows_beside_the_truth():
     assert first[4:7] == ("2", "-4.00 ± 0.71", "1.000 ± 0.707")
 
 
+def test_rows_from_clusters_are_compared_with_the_others():
+    results = [result("masked", "SumPooling", "standard", s, -3.5 - s) for s in (0, 1)]
+    for start, llh in (("anywhere", -3.4), ("clusters", -3.2)):
+        row = ("masked", "SumPooling", "mixture")
+        results += [result(*row, s, llh - s, start=start) for s in (0, 1)]
+    row = ("masked", "SumPoolingMixture", "mixture")
+    results += [result(*row, s, -3.3 - s, start="clusters") for s in (0, 1)]
+    found = {p.what: p for p in nonlinear_page.orders(results)}
+    said = {
+        "SumPooling, mixture from clusters over standard prior": (True, "0.300"),
+        "SumPooling, mixture from clusters over from anywhere": (True, "0.200"),
+        "SumPooling, from clusters, mixture over Gaussian posterior": (False, "-0.100"),
+    }
+    for words, (holds, size) in said.items():
+        for end in ("", ", by the bound"):
+            point = found[f"masked: {words}{end}"]
+            assert point.holds is holds
+            assert size in point.ours
+    priors = [line[2] for line in nonlinear_page.rows(results)]
+    assert priors == [
+        "standard",
+        "mixture",
+        "mixture, from clusters",
+        "mixture, from clusters",
+        "",
+    ]
+
+
 def test_nothing_is_said_where_seeds_disagree():
     def point(*differences):
         sides = [
@@ -144,6 +177,24 @@ def test_sections_say_what_was_aimed_at(table, settings):
     assert "*true model*" in text
     assert "| SumPoolingMixture, " in text
     assert "**no**" in text  # .9 is none of the aims
+
+
+def test_each_seed_starts_from_clusters_of_its_own():
+    row = Row("SumPoolingMixture", "mixture", "masked", start="clusters")
+    cases = [table3.case(seed, 100) for seed in (0, 1)]
+    data = [each.simulated.data for each in cases]
+    keys = jax.numpy.stack([each.key_train for each in cases])
+    settings = {"steps": 12, "batch_size": 50, "cool": cooling}
+    svi, params = from_clusters(keys, table3.programs, row, data, **settings)
+    turns = [np.asarray(each["prior.unmixing"]) for each in params]
+    assert not np.allclose(*turns)
+    assert all(abs(turn - np.eye(2)).max() > 1e-3 for turn in turns)
+    found = measured(KEY, svi, params[0], data[0], cases[0].simulated.latents, 8)
+    plain = {"prior.unmixing": jax.numpy.eye(2)}
+    other = measured(
+        KEY, svi, params[0] | plain, data[0], cases[0].simulated.latents, 8
+    )
+    assert found["mcc_means"] != other["mcc_means"]
 
 
 # Pictures

@@ -32,7 +32,8 @@ def mixture_log_prob(z, params):
 
 def semitied_log_prob(z, params):
     W = np.asarray(params["prior.unmixing"], float)
-    return mixture_log_prob(z @ W.T, params) + np.log(abs(np.linalg.det(W)))
+    own = {n.replace("source_", ""): value for n, value in params.items()}
+    return mixture_log_prob(z @ W.T, own) + np.log(abs(np.linalg.det(W)))
 
 
 CASES = {
@@ -59,8 +60,8 @@ CASES = {
         {"latent_dim": LATENT, "num_components": COMPONENTS},
         {
             "prior.logits": (COMPONENTS,),
-            "prior.loc": (COMPONENTS, LATENT),
-            "prior.scale": (COMPONENTS, LATENT),
+            "prior.source_loc": (COMPONENTS, LATENT),
+            "prior.source_scale": (COMPONENTS, LATENT),
             "prior.unmixing": (LATENT, LATENT),
         },
         semitied_log_prob,

@@ -137,7 +137,8 @@ def private():
     model = cs.shared_private_model(
         cs.standard_normal(LATENT), 2, NORMAL, cs.LinearDecoder, prior
     )
-    parts = (NETWORKS.encoders, cs.EquivariantSelfAttention, 8)
+    pooling = partial(cs.EquivariantSelfAttention, head=cs.NaturalHead(0.01))
+    parts = (NETWORKS.encoders, pooling, 8)
     guide = cs.shared_private_guide(LATENT, 2, *parts, private_prior=prior)
     return cs.Method(model, guide, cs.ImportanceWeightedMaskedELBO(3, joint=True))
 
@@ -151,6 +152,12 @@ def mixture_prior():
 def started_mixture():
     points = np.random.default_rng(1).normal(size=(9, LATENT))
     return under(lambda _: cs.gaussian_mixture(LATENT, 2, start=points))
+
+
+def semitied():
+    points = np.random.default_rng(1).normal(size=(20, LATENT))
+    start = cs.semitied_clusters(points, 2)
+    return under(lambda _: cs.semitied_mixture(LATENT, 2, start))
 
 
 def many_parts():
@@ -188,6 +195,7 @@ CASES = {name: partial(preset, name) for name in cs.PRESETS} | {
     "conditional_vamp": conditional_vamp,
     "mixture_prior": mixture_prior,
     "started_mixture": started_mixture,
+    "semitied": semitied,
     "private": private,
     "many_parts": many_parts,
     "plain_bound": plain_bound,

@@ -52,7 +52,7 @@ def test_unmixing_is_a_maximum_of_the_likelihood(seed):
     assert loss(W.ravel()) < loss(whitening.ravel()) - 0.1
 
 
-def sources(num_rows=3000, seed=0):
+def example(num_rows=3000, seed=0):
     """(points, sources): three clusters, turned and sheared."""
     rng = np.random.default_rng(seed)
     label = rng.integers(COMPONENTS, size=num_rows)
@@ -63,7 +63,7 @@ def sources(num_rows=3000, seed=0):
 
 
 def test_clusters_find_the_sources():
-    points, s = sources()
+    points, s = example()
     found = cs.semitied_clusters(points, COMPONENTS)
     again = points @ np.asarray(found.unmixing).T
     np.testing.assert_allclose(again.std(0), 1.0, rtol=1e-5)
@@ -73,8 +73,9 @@ def test_clusters_find_the_sources():
 
 
 def test_prior_starts_as_the_clusters():
-    points, _ = sources()
-    prior = cs.semitied_mixture(DIM, COMPONENTS, start=points)
+    points, _ = example()
+    start = cs.semitied_clusters(points, COMPONENTS)
+    prior = cs.semitied_mixture(DIM, COMPONENTS, start)
     with handlers.seed(rng_seed=0):
         law = prior()
     drawn = np.asarray(law.sample(jax.random.key(0), (20_000,)))
@@ -84,7 +85,7 @@ def test_prior_starts_as_the_clusters():
 
 
 def test_responsibilities_sum_to_one_and_tell_clusters():
-    points, _ = sources()
+    points, _ = example()
     prior = cs.semitied_mixture(DIM, COMPONENTS)
     params = cs.semitied_clusters(points, COMPONENTS).params()
     found = cs.responsibilities(prior, params, jnp.asarray(points))
@@ -92,6 +93,15 @@ def test_responsibilities_sum_to_one_and_tell_clusters():
     weights = jax.nn.softmax(params["prior.logits"])
     np.testing.assert_allclose(found.mean(0), weights, atol=1e-3)
     assert (found.max(-1) > 0.99).mean() > 0.9
+
+
+def test_sources_are_where_components_are_independent():
+    points, s = example()
+    params = cs.semitied_clusters(points, COMPONENTS).params()
+    found = cs.sources(params, jnp.asarray(points))
+    assert cs.mean_correlation(s, found).strong > 0.99
+    with pytest.raises(ValueError, match=r"params: expected .* got prior.loc"):
+        cs.sources({"prior.loc": params["prior.unmixing"]}, jnp.asarray(points))
 
 
 def test_transform_is_inverted_and_its_volume_is_that_of_the_matrix(x64):
@@ -107,13 +117,67 @@ def test_transform_is_inverted_and_its_volume_is_that_of_the_matrix(x64):
     assert transform == Unmixing(jnp.asarray(W)) != Unmixing(jnp.asarray(2 * W))
 
 
+@pytest.mark.parametrize("size", [1e-3, 1.0, 1e3])
+def test_any_basis_of_the_points_gives_the_same_sources(size):
+    points, s = example()
+    rng = np.random.default_rng(5)
+    basis = rng.normal(size=(DIM, DIM)) * [size, 1.0, 1.0, 1.0]
+    found = cs.semitied_clusters(points @ basis, COMPONENTS)
+    assert (
+        cs.mean_correlation(s, points @ basis @ np.asarray(found.unmixing).T).strong
+        > 0.99
+    )
+
+
+def test_an_affine_map_of_the_decoder_is_absorbed():
+    """p(s) of sources under the other mixture, and p(z) at z = W⁻¹ s."""
+    points, _ = example()
+    found = cs.semitied_clusters(points, COMPONENTS)
+    W = found.unmixing
+    params = found.params()
+    own = {"prior.logits": params["prior.logits"]}
+    own |= {f"prior.{k}": params[f"prior.source_{k}"] for k in ("loc", "scale")}
+    priors = (
+        cs.semitied_mixture(DIM, COMPONENTS),
+        cs.gaussian_mixture(DIM, COMPONENTS),
+    )
+    z = jnp.asarray(points[:50])
+    densities = [
+        handlers.substitute(handlers.seed(prior, 0), data=values)().log_prob(at)
+        for prior, values, at in zip(priors, (params, own), (z, z @ W.T), strict=True)
+    ]
+    volume = np.linalg.slogdet(W)[1]
+    np.testing.assert_allclose(densities[0], densities[1] + volume, rtol=1e-4)
+
+
+def test_slow_convergence_is_said(monkeypatch):
+    monkeypatch.setattr("consilience.models.semitied.SWEEPS", 1)
+    S = random_covariances(np.random.default_rng(0))
+    with pytest.warns(UserWarning, match="likelihood still rises"):
+        unmixing_matrix(S, np.full(COMPONENTS, 1 / COMPONENTS))
+
+
+FLAT = np.random.default_rng(0).normal(size=(50, DIM)) * [1.0, 1.0, 1.0, 0.0]
+
+
 @pytest.mark.parametrize(
-    ("start", "message"),
+    ("points", "message"),
     [
-        (np.zeros((50, 5)), r"start: expected points of shape \(P, 4\), got \(50, 5\)"),
-        (np.zeros((14, DIM)), "start: expected at least 15 points for 3 clusters in 4"),
+        (np.zeros((14, DIM)), "points: expected at least 15 for 3 clusters in 4 dim"),
+        (np.full((50, DIM), np.nan), "points: expected finite numbers"),
+        (
+            np.ones((50, DIM)),
+            "points: expected a spread in all 4 directions, got one in 0",
+        ),
+        (FLAT, "points: expected a spread in all 4 directions, got one in 3"),
     ],
 )
-def test_other_points_are_refused(start, message):
+def test_points_without_clusters_are_refused(points, message):
     with pytest.raises(ValueError, match=message):
-        cs.semitied_mixture(DIM, COMPONENTS, start=start)
+        cs.semitied_clusters(points, COMPONENTS)
+
+
+def test_clusters_of_another_size_are_refused():
+    start = cs.semitied_clusters(example()[0], COMPONENTS)
+    with pytest.raises(ValueError, match="start: expected 5 clusters in 4 dimensions"):
+        cs.semitied_mixture(DIM, 5, start)

@@ -29,6 +29,7 @@ from consilience.models import (
     multimodal_model,
     semitied_clusters,
     semitied_mixture,
+    sources,
     standard_normal,
 )
 from consilience.training import adam
@@ -133,7 +134,7 @@ def from_clusters(
     """A row's programs and each seed's parameters, trained in two halves.
 
     The first half is under a standard prior; clusters of its posterior draws are where the
-    mixture begins, which stays the same model, written in latents that it may turn.
+    mixture begins (`semitied_mixture`: it may turn its latents).
 
     Args:
         rng_keys: one key a seed.
@@ -177,7 +178,8 @@ def measured(
     found = log_likelihood(key_value, *programs, num_samples=num_samples)
     likelihood = summarized(found)
     draws = posterior(key_draw, svi.guide, params, data, num_samples=DRAWS)["z"]
-    correlations = identification(latents, np.asarray(_sources(params, draws)))
+    found_sources = sources(params, draws) if "prior.unmixing" in params else draws
+    correlations = identification(latents, np.asarray(found_sources))
     losses = _losses(svi, jax.random.split(key_bound, BOUND_DRAWS), params, data)
     return {
         "bound": -float(losses.mean()) / data.size,
@@ -186,12 +188,6 @@ def measured(
         "mcc_samples": correlations.samples.strong,
         "mcc_means": correlations.means.strong,
     }
-
-
-def _sources(params: dict, z: Float[Array, "*batch latent"]) -> Array:
-    """The coordinates in which the prior's components are independent."""
-    unmixing = params.get("prior.unmixing")
-    return z if unmixing is None else z @ unmixing.T
 
 
 @partial(jax.jit, static_argnums=0)

@@ -140,7 +140,7 @@ def case(seed: int, rows: int) -> Case:
     return Case(simulated, known, key_train, key_measure)
 
 
-@lru_cache(maxsize=1)
+@lru_cache(maxsize=2)
 def programs(row: Row, steps: int) -> SVI:
     """Model, guide, optimiser and bound of a row."""
     encoder = partial(MLPEncoder, hidden=(WIDTH, WIDTH))

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 
 from consilience.experiments.paper.nonlinear_page import (
+    CLUSTERS,
     HEADER,
     LIKELIHOODS,
     STARTS,
@@ -44,7 +45,7 @@ def section(results: Results) -> str:
     for (beta,), runs in grouped(results, "beta").items():
         tables.append(f"β = {beta:g}\n\n{markdown(HEADER, list(rows(runs)))}")
     found = points(list(compared(results)))
-    return "\n".join([ABOUT, LIKELIHOODS, *tables, found])
+    return "\n".join([ABOUT, LIKELIHOODS, CLUSTERS, *tables, found])
 
 
 def compared(results: Results) -> Iterator[Point]:

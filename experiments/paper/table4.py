@@ -106,7 +106,7 @@ def cells(budget: Budget, options: Namespace) -> list[Cell]:
     if budget.size == "few":
         few = [Row(*r) for r in FEW[:2]]  # Table 3 has the prior that starts anywhere
         few.append(Row("SumPooling", "mixture", "masked", start="clusters"))
-        every = [(4, 0.0, row) for row in few]
+        every = [(4, 0.5, row) for row in few]
     found = []
     for modalities, missing, row in every:
         settings = {"modalities": modalities, "missing": missing} | row._asdict()
@@ -165,7 +165,7 @@ def case(seed: int, modalities: int, missing: float, rows: int) -> Case:
     return Case(train, test, latents, of_truth(exact, latents), *keys)
 
 
-@lru_cache(maxsize=1)
+@lru_cache(maxsize=2)
 def programs(row: Row, steps: int, size: str) -> SVI:
     """Model, guide, optimiser and bound of a row, for any number of modalities."""
     width = WIDTHS[size]

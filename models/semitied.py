@@ -182,13 +182,18 @@ def _whitening(points: np.ndarray, num_components: int) -> Float[np.ndarray, "_ 
 
 
 def sources(
-    params: Mapping, z: Float[Array, "*batch latent"]
+    params: Mapping, z: Float[Array | np.ndarray, "*batch latent"]
 ) -> Float[Array, "*batch latent"]:
     """s = W z: the latents in which components of a `semitied_mixture` are independent.
 
     Args:
         params: trained parameters.
         z: latents, such as posterior draws, `[*batch, D]`.
+
+    For ArviZ, with a tree of `to_datatree`:
+
+        z = tree["posterior"]["z"]
+        tree["posterior"]["s"] = z.copy(data=cs.sources(fitted.params, z.values))
 
     Raises:
         ValueError: `params` are of another prior.

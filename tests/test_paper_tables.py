@@ -427,7 +427,11 @@ class Quick:
 
     def cells(self, budget, options):
         self.budgets.append(budget)
-        return [Cell(self.row(r, budget), self.work) for r in ("a", "b")]
+        rates = {"a": 0.1, "b": 0.2}
+        return [
+            Cell(self.row(r, budget), self.work, {"batch": 5, "rate": rate})
+            for r, rate in rates.items()
+        ]
 
     def row(self, name, budget):
         return {"row": name, "rows": budget.rows, "steps": budget.steps}
@@ -453,6 +457,7 @@ def test_the_command_keeps_results_and_writes_the_page(tmp_path, quick, capsys):
     assert "## Table 0: quick" in text
     assert "| 1.000 ± 0.894 |" in text
     assert "6 trainings, seeds 0 to 2" in text
+    assert "Held fixed: batch 5; rate 0.1 or 0.2." in text
     assert "quick 3/6: row=a, rows=2000, steps=2000, seed=2" in capsys.readouterr().out
     assert "How many steps" not in text
 

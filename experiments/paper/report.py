@@ -154,6 +154,7 @@ def about(every: Results, shown: Sequence[Mapping]) -> str:
         rows, steps, size = _budget(shown[0])
         networks = f", networks of size *{size}*" if size else ""
         lines.append(f"{rows} rows, {steps} steps{networks}: {_effort(shown)}.")
+        lines += _held_fixed(shown)
     usual = {_budget(each) for each in shown}
     others = [each for each in finite(every) if _budget(each) not in usual]
     if others:
@@ -168,6 +169,18 @@ def about(every: Results, shown: Sequence[Mapping]) -> str:
     last = max(each["ran"]["finished"] for each in every)
     lines.append(f"{', '.join(sorted(versions))}; last run {last} UTC.")
     return "\n".join(lines)
+
+
+def _held_fixed(results: Results) -> list[str]:
+    """What was kept with the results beside their settings, all values of each."""
+    values: dict[str, list[str]] = {}
+    for each in results:
+        for name, value in each.get("fixed", {}).items():
+            known = values.setdefault(name, [])
+            if str(value) not in known:
+                known.append(str(value))
+    found = [f"{name} {' or '.join(known)}" for name, known in values.items()]
+    return [f"Held fixed: {'; '.join(found)}."] if found else []
 
 
 def _effort(results: Results) -> str:

@@ -40,12 +40,8 @@ from consilience.models.private import (
     shared_private_model,
     standard_private,
 )
-from consilience.models.semitied import (
-    SemitiedClusters,
-    semitied_clusters,
-    semitied_mixture,
-    sources,
-)
+from consilience.models.semitied import semitied_mixture, sources
+from consilience.models.unmixing import SemitiedClusters, semitied_clusters
 from consilience.models.vamp import VampPrior, vamp_prior
 
 __all__ = [

@@ -8,7 +8,8 @@ from numpyro import handlers
 from scipy.optimize import minimize
 
 import consilience as cs
-from consilience.models.semitied import Unmixing, unmixing_matrix
+from consilience.models.semitied import Unmixing
+from consilience.models.unmixing import unmixing_matrix
 from tests import reference
 
 DIM, COMPONENTS = 4, 3
@@ -151,7 +152,7 @@ def test_an_affine_map_of_the_decoder_is_absorbed():
 
 
 def test_slow_convergence_is_said(monkeypatch):
-    monkeypatch.setattr("consilience.models.semitied.SWEEPS", 1)
+    monkeypatch.setattr("consilience.models.unmixing.SWEEPS", 1)
     S = random_covariances(np.random.default_rng(0))
     with pytest.warns(UserWarning, match="likelihood still rises"):
         unmixing_matrix(S, np.full(COMPONENTS, 1 / COMPONENTS))

@@ -27,7 +27,8 @@ from consilience.experiments.paper.page import (
 BEHIND, NEAR = 0.5, 0.01
 STRETCH = (
     "beyond a bend x hardly tells z: a decoder that stretches less there, with a narrower "
-    "component of the prior, is almost as likely, and then the latents are not the true ones"
+    "component of the prior, is almost as likely (compare its LLH with the truth's), and "
+    "then the latents are not the true ones"
 )
 ABOUT = """\
 x = f(z) + 0.1 ε with two latents, and a label of five values that moves them. LLH: by

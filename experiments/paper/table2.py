@@ -73,14 +73,17 @@ SIZES = {
     "few": Size({"shared": (4, 0), "private": (2, 2)}, 3, (8, 9, 10), 64, 1e-2),
 }
 # Units and rate of rows of size "paper" that at the others' lose latents.
-OWN = {("shared", "SelfAttention"): (256, 1e-3), ("private", "SelfAttention"): (64, 3e-3)}
+OWN = {
+    ("shared", "SelfAttention"): (256, 1e-3),
+    ("private", "SelfAttention"): (64, 3e-3),
+}
 TRAINED = f"""\
 Adam at {SIZES["paper"].rate:g} along a cosine, batches of {BATCH}, networks of
-{SIZES["paper"].hidden} units, β from 0.1 to 1 over the first third of the steps, features less
-their means; the paper: 1e-3, up to 4000 epochs, none of the rest. SelfAttention of 256 units
-lost latents at that rate in each of three seeds. With shared latents it has a third of the
-rate; with private ones that was not enough after as many steps (a gap of .013 in a study that
-is not kept), so that there it has networks of 64 units, at the others' rate.
+{SIZES["paper"].hidden} units, β from 0.1 to 1 over the first third of the steps, features
+less their means; the paper: 1e-3, up to 4000 epochs, none of the rest. SelfAttention of 256
+units lost latents at that rate in each of three seeds. With shared latents it has a third of
+the rate; with private ones that was not enough after as many steps (a gap of .013 in a study
+that is not kept), so that there it has networks of 64 units, at the others' rate.
 """
 
 

@@ -51,8 +51,8 @@ def semitied_mixture(
     The sources s = W z are independent within each component. Beside decoders that begin
     with an affine map, which absorbs W⁻¹, the model p(x) is that of `gaussian_mixture`, with
     s for its latents. It differs in training: W alone can turn the directions that are
-    independent, without decoders and guide. So does the guide: independent in z, it is not
-    in s; `MixtureHead` and `CholeskyHead` mind least.
+    independent, without decoders and guide. A guide whose dimensions are independent in z
+    has dependent ones in s, which `MixtureHead` and `CholeskyHead` mind least.
 
     Take it to find sources (identifiability, Hirt et al. 2024, Proposition 15), **with
     `start`**, since random components often collapse into one, and read them with

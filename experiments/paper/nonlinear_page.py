@@ -41,7 +41,7 @@ anew. After the first, under a standard prior, the mixture begins at the cluster
 posterior draw a row, as a `semitied_mixture`: p(x) is as with the other mixture, but an
 affine map of the latents, learned, says which directions are independent, and correlations
 are of the latents so turned. The posterior factorises before they are turned, and so is of
-another family than that of the other rows. β comes down in the first half only.
+another family than that of the other rows. Where β comes down, the first half has it all.
 """
 
 

@@ -44,7 +44,7 @@ class SemitiedClusters(NamedTuple):
 
 
 def semitied_clusters(
-    points: Shaped[Array | np.ndarray, "points latent"], num_components: int
+    points: Shaped[Array | np.ndarray, "..."], num_components: int
 ) -> SemitiedClusters:
     """Clusters of scikit-learn's `GaussianMixture`, and what makes them independent.
 
@@ -55,7 +55,7 @@ def semitied_clusters(
         num_components: K.
 
     Raises:
-        ValueError: points are not finite, not more than D for each component, or do not
+        ValueError: points are not of two axes, not finite, not more than D for each component, or do not
             spread in every direction.
     """
     from sklearn.mixture import GaussianMixture
@@ -74,6 +74,11 @@ def semitied_clusters(
 
 def _whitening(points: np.ndarray, num_components: int) -> Float[np.ndarray, "_ _"]:
     """A map to points of unit covariance; what has none is refused."""
+    if points.ndim != 2:
+        raise ValueError(
+            f"points: expected [points, latent], got shape {points.shape}; of posterior "
+            "draws take one a row, or reshape(-1, D)"
+        )
     count, dim = points.shape
     least = num_components * (dim + 1)
     if count < least:

@@ -457,7 +457,7 @@ def test_the_command_keeps_results_and_writes_the_page(tmp_path, quick, capsys):
     assert "## Table 0: quick" in text
     assert "| 1.000 ± 0.894 |" in text
     assert "6 trainings, seeds 0 to 2" in text
-    assert "Held fixed: batch 5; rate 0.1 or 0.2." in text
+    assert "Settings beside those of the rows: batch 5; rate *0.1* or *0.2*." in text
     assert "quick 3/6: row=a, rows=2000, steps=2000, seed=2" in capsys.readouterr().out
     assert "How many steps" not in text
 

@@ -179,8 +179,16 @@ def _held_fixed(results: Results) -> list[str]:
             known = values.setdefault(name, [])
             if str(value) not in known:
                 known.append(str(value))
-    found = [f"{name} {' or '.join(known)}" for name, known in values.items()]
-    return [f"Held fixed: {'; '.join(found)}."] if found else []
+    if not values:
+        return []
+    found = [f"{name} {_or(known)}" for name, known in values.items()]
+    silent = sum("fixed" not in each for each in results)
+    less = f" ({silent} of {len(results)} results do not say)" if silent else ""
+    return [f"Settings beside those of the rows: {'; '.join(found)}{less}."]
+
+
+def _or(known: Sequence[str]) -> str:
+    return known[0] if len(known) == 1 else " or ".join(f"*{each}*" for each in known)
 
 
 def _effort(results: Results) -> str:

@@ -31,8 +31,8 @@ train. LLH: of what the test rows have, 512 draws. *True model*:
 implicit draws are compared for M = 4 and the masked bound.
 """
 REASON = (
-    "the paper's figures fit the four modalities that its code has by default, not the "
-    "five of its text"
+    "the paper's figure is nearer to the four modalities that its code has by default "
+    "than to the five of its text"
 )
 
 TURNED = (

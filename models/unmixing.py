@@ -55,8 +55,8 @@ def semitied_clusters(
         num_components: K.
 
     Raises:
-        ValueError: points are not of two axes, not finite, not more than D for each component, or do not
-            spread in every direction.
+        ValueError: points are not of two axes, not finite, not more than D for each
+            component, or do not spread in every direction.
     """
     from sklearn.mixture import GaussianMixture
 

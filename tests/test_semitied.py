@@ -164,7 +164,10 @@ FLAT = np.random.default_rng(0).normal(size=(50, DIM)) * [1.0, 1.0, 1.0, 0.0]
 @pytest.mark.parametrize(
     ("points", "message"),
     [
-        (np.zeros((2, 50, DIM)), r"points: expected \[points, latent\], got shape \(2, 50"),
+        (
+            np.zeros((2, 50, DIM)),
+            r"points: expected \[points, latent\], got shape \(2, 50",
+        ),
         (np.zeros((14, DIM)), "points: expected at least 15 for 3 clusters in 4 dim"),
         (np.full((50, DIM), np.nan), "points: expected finite numbers"),
         (

@@ -179,6 +179,7 @@ def test_sections_say_what_was_aimed_at(table, settings):
     assert "**no**" in text  # .9 is none of the aims
 
 
+@pytest.mark.long
 def test_each_seed_starts_from_clusters_of_its_own():
     row = Row("SumPoolingMixture", "mixture", "masked", start="clusters")
     cases = [table3.case(seed, 100) for seed in (0, 1)]

@@ -22,8 +22,10 @@ from consilience.experiments.paper.injective import InjectiveDecoder, holding
 from consilience.experiments.paper.nonlinear import (
     Row,
     cooling,
-    from_clusters,
     measured,
+)
+from consilience.experiments.paper.nonlinear import (
+    trained as trained_row,
 )
 from consilience.experiments.paper.study import read
 
@@ -186,7 +188,7 @@ def test_each_seed_starts_from_clusters_of_its_own():
     data = [each.simulated.data for each in cases]
     keys = jax.numpy.stack([each.key_train for each in cases])
     settings = {"steps": 12, "batch_size": 50, "cool": cooling}
-    svi, params = from_clusters(keys, table3.programs, row, data, **settings)
+    svi, params = trained_row(keys, table3.programs, row, data, **settings)
     turns = [np.asarray(each["prior.unmixing"]) for each in params]
     assert not np.allclose(*turns)
     assert all(abs(turn - np.eye(2)).max() > 1e-3 for turn in turns)

@@ -121,7 +121,7 @@ def svi_of(
     return SVI(model, guide, optimizer, elbo)
 
 
-def from_clusters(
+def trained(
     rng_keys: Key[Array, " seeds"],
     programs: Callable[[Row, int], SVI],
     row: Row,
@@ -130,8 +130,9 @@ def from_clusters(
     steps: int,
     batch_size: int,
     cool: Callable[[float, int], Callable] | None = None,
+    start: Sequence[dict] | None = None,
 ) -> tuple[SVI, list[dict]]:
-    """A row's programs and each seed's parameters, trained in two halves.
+    """A row's programs and each seed's parameters; from clusters, trained in two halves.
 
     The first half is under a standard prior; clusters of its posterior draws are where the
     mixture begins (`semitied_mixture`: it may turn its latents).
@@ -139,23 +140,24 @@ def from_clusters(
     Args:
         rng_keys: one key a seed.
         programs: of a row, for a number of steps.
-        row: one that starts from clusters.
+        row: how it is trained.
         data: training rows of each seed.
         steps: of both halves together.
         batch_size: rows a step.
-        cool: β by step, of the row's β and the steps, in the first half.
+        cool: β by step, of the row's β and the steps; in the first half only.
+        start: of each seed, values that parameters begin at.
     """
-    plain = row._replace(prior="standard", start="anywhere")
-    half = steps // 2
-    beta = cool and cool(row.beta, half)
-    keys = jax.vmap(partial(jax.random.split, num=3))(rng_keys)
-    first, size = programs(plain, half), {"batch_size": batch_size}
-    found = train_seeds(keys[:, 0], first, data, steps=half, beta=beta, **size)
-    begun = zip(keys[:, 1], found, data, strict=True)
-    start = [_clustered(key, first.guide, *each) for key, *each in begun]
-    svi = programs(row, steps - half)
-    rest = {"steps": steps - half, "start": start, **size}
-    return svi, train_seeds(keys[:, 2], svi, data, **rest)
+    if row.start == "clusters":
+        plain = row._replace(prior="standard", start="anywhere")
+        half, keys = steps // 2, jax.vmap(partial(jax.random.split, num=3))(rng_keys)
+        more = {"batch_size": batch_size, "cool": cool}
+        first, found = trained(keys[:, 0], programs, plain, data, steps=half, **more)
+        begun = zip(keys[:, 1], found, data, strict=True)
+        start = [_clustered(key, first.guide, *each) for key, *each in begun]
+        rng_keys, steps, cool = keys[:, 2], steps - half, None
+    svi, beta = programs(row, steps), cool and cool(row.beta, steps)
+    how = {"steps": steps, "batch_size": batch_size, "beta": beta, "start": start}
+    return svi, train_seeds(rng_keys, svi, data, **how)
 
 
 def _clustered(rng_key, guide, params: dict, data: MultimodalData) -> dict:

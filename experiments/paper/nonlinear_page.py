@@ -92,47 +92,46 @@ def orders(results: Results, where: str = "") -> Iterator[Point]:
         other = chosen(mixture, aggregation=name, prior=prior)
         what = f"{name}, {prior} prior{where}: masked over mixture bound"
         yield from higher(what, runs, other, "llh")
-    begun = chosen(results, estimator="stratified", start="clusters")
-    for name in LEARNED:
-        yield from _from_clusters(where, name, masked, begun)
-    for better, worse, words in _pairs():
-        sides = [chosen(masked, aggregation=a, prior=p) for a, p in (better, worse)]
+    begun = chosen(results, estimator="stratified", bound="masked")
+    for better, worse, words in (*_pairs_from_clusters(), *_pairs()):
+        sides = [
+            chosen(begun, aggregation=a, prior=p, start=s)
+            for a, p, s in (better, worse)
+        ]
         yield from higher(f"masked{where}: {words}", *sides, "llh")
         # which needs no importance sampling
         yield from higher(f"masked{where}: {words}, by the bound", *sides, "bound")
 
 
-def _pairs() -> Iterator[tuple[tuple[str, str], tuple[str, str], str]]:
+Kind = tuple[str, str, str]  # aggregation, prior, start
+
+
+def _pairs() -> Iterator[tuple[Kind, Kind, str]]:
     """Rows of which the first should be the better one."""
+    anywhere = "anywhere"
     for name in LEARNED:
+        plain = (name, "standard", anywhere)
         for fixed in FIXED:
-            yield (name, "standard"), (fixed, "standard"), f"{name} over {fixed}"
+            yield plain, (fixed, "standard", anywhere), f"{name} over {fixed}"
     for name in LEARNED:
-        words = f"{name}, mixture over standard prior"
-        yield (name, "mixture"), (name, "standard"), words
+        plain, mixture = ((name, p, anywhere) for p in ("standard", "mixture"))
+        yield mixture, plain, f"{name}, mixture over standard prior"
         words = f"{name}, mixture prior, mixture over Gaussian posterior"
-        yield (f"{name}Mixture", "mixture"), (name, "mixture"), words
+        yield (f"{name}Mixture", "mixture", anywhere), mixture, words
 
 
-def _from_clusters(
-    where: str, name: str, masked: Results, begun: Results
-) -> Iterator[Point]:
-    """Rows whose prior starts from clusters, against others."""
-    row = f"masked{where}: {name}"
-    plain = chosen(begun, aggregation=name)
-    mixed = chosen(begun, aggregation=f"{name}Mixture")
-    standard = chosen(masked, aggregation=name, prior="standard")
-    others = [
-        (f"{row}, mixture from clusters over standard prior", plain, standard),
-        (f"{row}, from clusters, mixture over Gaussian posterior", mixed, plain),
-    ]
-    for each, runs in ((name, plain), (f"{name}Mixture", mixed)):
-        anywhere = chosen(masked, aggregation=each, prior="mixture")
-        words = f"masked{where}: {each}, mixture from clusters over from anywhere"
-        others.append((words, runs, anywhere))
-    for words, *sides in others:
-        yield from higher(words, *sides, "llh")
-        yield from higher(f"{words}, by the bound", *sides, "bound")
+def _pairs_from_clusters() -> Iterator[tuple[Kind, Kind, str]]:
+    """Likewise, where the first one's prior starts from clusters."""
+    for name in LEARNED:
+        plain = (name, "mixture", "clusters")
+        mixed = (f"{name}Mixture", "mixture", "clusters")
+        standard = (name, "standard", "anywhere")
+        yield plain, standard, f"{name}, mixture from clusters over standard prior"
+        words = f"{name}, from clusters, mixture over Gaussian posterior"
+        yield mixed, plain, words
+        for row in (plain, mixed):
+            words = f"{row[0]}, mixture from clusters over from anywhere"
+            yield row, (*row[:2], "anywhere"), words
 
 
 def estimators(results: Results, where: str = "") -> Iterator[Point]:

@@ -28,15 +28,14 @@ from consilience.experiments.paper.nonlinear import (
     ROWS,
     Row,
     cooling,
-    from_clusters,
     measured,
     of_truth,
     svi_of,
+    trained,
 )
 from consilience.experiments.paper.rows import BOUNDS
 from consilience.experiments.paper.study import Budget, Cell
 from consilience.experiments.paper.table3_page import section as section
-from consilience.experiments.paper.training import train_seeds
 from consilience.experiments.paper.truth import by_quadrature
 from consilience.guides import MLPEncoder
 from consilience.inference import Networks
@@ -102,9 +101,9 @@ def measure(seeds: list[int], folder: Path, steps: int, rows: int, **row) -> lis
     """Figures of each seed's training, and those of the true model on its rows."""
     chosen = Row(**row)
     cases = [case(seed, rows) for seed in seeds]
-    svi, trained = _trained(chosen, cases, steps)
+    svi, found_params = _trained(chosen, cases, steps)
     found = []
-    for seed, params, each in zip(seeds, trained, cases, strict=True):
+    for seed, params, each in zip(seeds, found_params, cases, strict=True):
         known = (each.simulated.data, each.simulated.latents)
         own = measured(each.key_measure, svi, params, *known, SAMPLES)
         found.append(own | each.exact)
@@ -118,15 +117,11 @@ def _trained(row: Row, cases: Sequence[Case], steps: int) -> tuple[SVI, list[dic
     """Programs, and parameters of each seed."""
     data = [each.simulated.data for each in cases]
     keys = jnp.stack([each.key_train for each in cases])
-    how = {"steps": steps, "batch_size": BATCH}
-    if row.start == "clusters":
-        return from_clusters(keys, programs, row, data, cool=cooling, **how)
+    how = {"steps": steps, "batch_size": BATCH, "cool": cooling}
     if row.start == "truth":  # which cooling would lose
-        how["start"] = [true_start(each.simulated.truth) for each in cases]
-    else:
-        how["beta"] = cooling(row.beta, steps)
-    svi = programs(row, steps)
-    return svi, train_seeds(keys, svi, data, **how)
+        true = [true_start(each.simulated.truth) for each in cases]
+        how |= {"cool": None, "start": true}
+    return trained(keys, programs, row, data, **how)
 
 
 @lru_cache(maxsize=8)

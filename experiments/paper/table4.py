@@ -28,15 +28,14 @@ from consilience.experiments.paper.nonlinear import (
     MIXTURES,
     ROWS,
     Row,
-    from_clusters,
     measured,
     of_truth,
     svi_of,
+    trained,
 )
 from consilience.experiments.paper.rows import BOUNDS, NATURAL
 from consilience.experiments.paper.study import Budget, Cell
 from consilience.experiments.paper.table4_page import section as section
-from consilience.experiments.paper.training import train_seeds
 from consilience.experiments.paper.truth import by_importance
 from consilience.guides import MLPEncoder
 from consilience.inference import Networks
@@ -132,14 +131,9 @@ def measure(
     data = [each.train for each in cases]
     keys = jnp.stack([each.key_train for each in cases])
     how = {"steps": steps, "batch_size": BATCH}
-    if chosen.start == "clusters":
-        of_size = partial(programs, size=size)
-        svi, trained = from_clusters(keys, of_size, chosen, data, **how)
-    else:
-        svi = programs(chosen, steps, size)
-        trained = train_seeds(keys, svi, data, **how)
+    svi, found_params = trained(keys, partial(programs, size=size), chosen, data, **how)
     found = []
-    for params, each in zip(trained, cases, strict=True):
+    for params, each in zip(found_params, cases, strict=True):
         known = (each.test, each.latents)
         own = measured(each.key_measure, svi, params, *known, SAMPLES)
         found.append(own | each.exact)

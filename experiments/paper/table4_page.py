@@ -34,7 +34,6 @@ REASON = (
     "the paper's figure is nearer to the four modalities that its code has by default "
     "than to the five of its text"
 )
-
 TURNED = (
     "components collapse into one, and latents hardly turn once decoders and guide fit: see "
     "the rows from clusters"

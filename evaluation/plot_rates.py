@@ -24,6 +24,7 @@ Curve = Rates | Sequence[Rates] | Mapping[float, Rates]
 EXPECTED = "from names to `Rates`, sequences of them, or mappings from β to them"
 
 SUM = "equal rate + distortion"
+WIDE, POINTS = 50.0, 400  # greatest rate over the least; of curves
 SIZES = (13, 11, 9, 7)  # hollow and nested, so that points in one place are all seen
 OF_LINES = {
     "color": GREY,
@@ -41,7 +42,8 @@ def plot_rate_distortion(models: Mapping[str, Curve]) -> "Figure":
 
     Full: KL(q(z|x_O) ‖ p(z)) and −E_{q(z|x_O)} log p(x_O|z). Cross: KL(q(z|x_O) ‖
     q(z|x_S)) and −E_{q(z|x_S)} log p(x_\S|z), means over single modalities S. Down the
-    grey lines one is traded for the other, and their sum stays.
+    grey lines one is traded for the other, and their sum stays. Rates of several orders of
+    magnitude have a logarithmic axis.
 
     Args:
         models: name → the `Rates` of one model, or of several along a curve, which a
@@ -62,6 +64,7 @@ def plot_rate_distortion(models: Mapping[str, Curve]) -> "Figure":
             for i, (name, curve) in enumerate(curves.items())
         ]
         axes.margins(0.2)
+        _wide(axes, [_figures(r, kind)[0].value for c in curves.values() for _, r in c])
         handles.append(_equal_sums(axes))
         axes.set(
             xlabel=f"{kind} rate, nats a row",
@@ -69,6 +72,12 @@ def plot_rate_distortion(models: Mapping[str, Curve]) -> "Figure":
         )
     legend_below(figure, handles)
     return figure
+
+
+def _wide(axes: "Axes", rates: Sequence[float]) -> None:
+    """A logarithmic scale for rates of several orders of magnitude."""
+    if min(rates) > 0 and max(rates) > WIDE * min(rates):
+        axes.set_xscale("log")
 
 
 def _curve(name: str, found: Curve) -> list[tuple[str, Rates]]:
@@ -132,20 +141,29 @@ def _beside(axes: "Axes", at: tuple[float, float], text: str, color: str) -> Non
 
 
 def _equal_sums(axes: "Axes"):
-    """Lines rate + distortion = constant, labelled where they come in."""
+    """Curves rate + distortion = constant, labelled where they come in."""
     from matplotlib.ticker import MaxNLocator
 
     (left, right), (bottom, top) = axes.get_xlim(), axes.get_ylim()
     left = max(left, min(0.0, axes.dataLim.x0))
+    axes.set(xlim=(left, right), ylim=(bottom, top))
+    x, share = _along(axes), np.linspace(0, 1, POINTS)
+    last = left if axes.get_xscale() == "log" else right
     drawn = None
-    for total in MaxNLocator(6).tick_values(left + bottom, right + top):
-        ends = np.array([max(left, total - top), min(right, total - bottom)])
-        if ends[1] - ends[0] < 0.15 * (right - left):
+    for total in MaxNLocator(6).tick_values(left + bottom, last + top):
+        height = (total - x - bottom) / (top - bottom)
+        [inside] = np.nonzero((height >= 0) & (height <= 1))
+        if not inside.size or max(map(np.ptp, (share[inside], height[inside]))) < 0.15:
             continue
         look = {"color": "0.75", "linewidth": 0.9, "zorder": 0}
-        [drawn] = axes.plot(ends, total - ends, label=SUM, **look)
-        x = max(left + 0.02 * (right - left), total - top + 0.06 * (top - bottom))
-        if x < ends[1]:  # else it comes in at a corner
-            axes.text(x, total - x, f"{total:g}", **OF_LINES)
-    axes.set(xlim=(left, right), ylim=(bottom, top))
+        [drawn] = axes.plot(x[inside], total - x[inside], label=SUM, **look)
+        [named] = np.nonzero((height >= 0) & (height <= 0.94) & (share >= 0.02))
+        if named.size:  # else it comes in at a corner
+            axes.text(x[named[0]], total - x[named[0]], f"{total:g}", **OF_LINES)
     return drawn
+
+
+def _along(axes: "Axes") -> np.ndarray:
+    """Rates at even distances from the left end to the right one."""
+    (left, right), log = axes.get_xlim(), axes.get_xscale() == "log"
+    return (np.geomspace if log else np.linspace)(left, right, POINTS)

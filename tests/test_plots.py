@@ -232,9 +232,17 @@ def test_rates_and_distortions_are_where_they_belong():
         grey = [x for x in axes.lines if x.get_color() == "0.75"]
         sums = [x.get_xydata().sum(1) for x in grey]
         assert len(sums) > 2
-        np.testing.assert_allclose(np.ptp(sums, axis=1), 0, atol=1e-9)
+        np.testing.assert_allclose([np.ptp(each) for each in sums], 0, atol=1e-9)
     bar = figure.axes[1].containers[0].lines[2][0].get_segments()[0]
     np.testing.assert_allclose(bar[:, 0], [4 - 0.4, 4 + 0.4])
+
+
+@pytest.mark.parametrize("far", [(1e3, 5.0), (3.0, 5e3)])
+def test_lines_of_equal_sums_are_drawn_however_far_apart_points_are(far):
+    models = {"near": some_rates(1.0, 8.0), "far": some_rates(*far)}
+    for axes in cs.plot_rate_distortion(models).axes:
+        assert axes.get_xscale() == ("log" if far[0] > 100 else "linear")
+        assert sum(x.get_color() == "0.75" for x in axes.lines) > 2
 
 
 def test_rates_refuse(untyped):

@@ -112,6 +112,25 @@ def test_runs_are_paired_by_seed_and_rows_beside_the_truth():
     assert first[4:7] == ("2", "-4.00 ± 0.71", "1.000 ± 0.707")
 
 
+def test_fits_of_all_budgets_stand_by_their_likelihood():
+    found = [result("masked", "SumPooling", "mixture", 0, -2.0)]  # of another family
+    for start, steps, llh in (
+        ("anywhere", 100, -3.1),
+        ("truth", 900, -2.95),
+        ("clusters", 100, -2.9),
+    ):
+        row = ("masked", "SumPoolingMixture", "mixture")
+        found.append(result(*row, 0, llh, start=start))
+        found[-1]["settings"]["steps"] = steps
+    lines = table3.of_every_budget(found).splitlines()[-3:]
+    assert lines == [
+        "| 0 | clusters | 100 | +100 | 0.900 | 0.960 |",
+        "| 0 | the truth | 900 | +50 | 0.900 | 0.960 |",
+        "| 0 | anywhere | 100 | -100 | 0.900 | 0.960 |",
+    ]
+    assert table3.of_every_budget(found[:1]) == ""
+
+
 def test_rows_from_clusters_are_compared_with_the_others():
     results = [result("masked", "SumPooling", "standard", s, -3.5 - s) for s in (0, 1)]
     for start, llh in (("anywhere", -3.4), ("clusters", -3.2)):

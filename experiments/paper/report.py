@@ -80,6 +80,8 @@ def _section(folder: Path, table: ModuleType, every: Results) -> str:
     parts = [f"## {table.TITLE}", about(every, shown), table.TRAINED]
     if shown:
         parts.append(table.section(shown))
+    if hasattr(table, "of_every_budget"):
+        parts.append(table.of_every_budget(whole))
     for file, words in getattr(table, "PICTURES", {}).items():
         if (folder / file).exists():
             parts.append(f"![{words}]({file})\n")

@@ -35,6 +35,7 @@ from consilience.experiments.paper.nonlinear import (
 )
 from consilience.experiments.paper.rows import BOUNDS
 from consilience.experiments.paper.study import Budget, Cell
+from consilience.experiments.paper.table3_page import of_every_budget as of_every_budget
 from consilience.experiments.paper.table3_page import section as section
 from consilience.experiments.paper.truth import by_quadrature
 from consilience.guides import MLPEncoder

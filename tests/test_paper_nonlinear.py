@@ -122,13 +122,18 @@ def test_fits_of_all_budgets_stand_by_their_likelihood():
         row = ("masked", "SumPoolingMixture", "mixture")
         found.append(result(*row, 0, llh, start=start))
         found[-1]["settings"]["steps"] = steps
-    lines = table3.of_every_budget(found).splitlines()[-3:]
+    others = [each for each in found[1:] if each["settings"]["steps"] == 900]
+    shown = [each for each in found[1:] if each not in others]
+    text = table3.of_other_budgets(others, shown)
+    assert "With 900 steps:" in text
+    assert "With 100 steps:" not in text
+    lines = text.splitlines()[-3:]
     assert lines == [
-        "| 0 | clusters | 100 | +100 | 0.900 | 0.960 |",
-        "| 0 | the truth | 900 | +50 | 0.900 | 0.960 |",
-        "| 0 | anywhere | 100 | -100 | 0.900 | 0.960 |",
+        "| SumPoolingMixture | 0 | clusters | 100 | +100 | 0.900 | 0.960 |",
+        "| SumPoolingMixture | 0 | the truth | 900 | +50 | 0.900 | 0.960 |",
+        "| SumPoolingMixture | 0 | anywhere | 100 | -100 | 0.900 | 0.960 |",
     ]
-    assert table3.of_every_budget(found[:1]) == ""
+    assert table3.of_other_budgets([], found[:1]) == ""
 
 
 def test_rows_from_clusters_are_compared_with_the_others():

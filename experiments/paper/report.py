@@ -80,8 +80,9 @@ def _section(folder: Path, table: ModuleType, every: Results) -> str:
     parts = [f"## {table.TITLE}", about(every, shown), table.TRAINED]
     if shown:
         parts.append(table.section(shown))
-    if hasattr(table, "of_every_budget"):
-        parts.append(table.of_every_budget(whole))
+    if hasattr(table, "of_other_budgets"):
+        others = [each for each in whole if each not in shown]
+        parts.append(table.of_other_budgets(others, shown))
     for file, words in getattr(table, "PICTURES", {}).items():
         if (folder / file).exists():
             parts.append(f"![{words}]({file})\n")

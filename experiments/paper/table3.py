@@ -35,7 +35,9 @@ from consilience.experiments.paper.nonlinear import (
 )
 from consilience.experiments.paper.rows import BOUNDS
 from consilience.experiments.paper.study import Budget, Cell
-from consilience.experiments.paper.table3_page import of_every_budget as of_every_budget
+from consilience.experiments.paper.table3_page import (
+    of_other_budgets as of_other_budgets,
+)
 from consilience.experiments.paper.table3_page import section as section
 from consilience.experiments.paper.truth import by_quadrature
 from consilience.guides import MLPEncoder
@@ -55,7 +57,7 @@ TRAINED = f"""\
 Adam at {RATE:g} along a cosine, gradients clipped at {CLIP:g}, batches of {BATCH}, {WIDTH}
 units; β begins at {HOT:g} times its value and comes down over a third of the steps (not in
 rows from the truth); the decoder of x is {PAIRS} pairs of bent units, straight at first. The
-paper: 5e-4 for 4000 epochs, none of the rest.
+paper: 5e-4 for 4000 epochs (64 000 steps), none of the rest.
 """
 SETTLING, SIDE_BY_SIDE = ("llh", "mcc_samples"), True
 PICTURES = {f"{name}.png": each.words for name, each in figures.PICTURES.items()}

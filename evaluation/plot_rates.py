@@ -5,9 +5,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from consilience.evaluation.equal_sums import draw_equal_sums
 from consilience.evaluation.rate_table import Mean, Rates
 from consilience.evaluation.style import (
-    GREY,
     check_mapping,
     color,
     legend_below,
@@ -23,17 +23,8 @@ if TYPE_CHECKING:
 Curve = Rates | Sequence[Rates] | Mapping[float, Rates]
 EXPECTED = "from names to `Rates`, sequences of them, or mappings from β to them"
 
-SUM = "equal rate + distortion"
-WIDE, POINTS = 50.0, 400  # greatest rate over the least; of curves
+WIDE = 50.0  # greatest rate over the least
 SIZES = (13, 11, 9, 7)  # hollow and nested, so that points in one place are all seen
-OF_LINES = {
-    "color": GREY,
-    "fontsize": 9,
-    "rotation": -45,
-    "rotation_mode": "anchor",
-    "transform_rotates_text": True,
-    "va": "bottom",
-}
 
 
 @styled
@@ -65,7 +56,7 @@ def plot_rate_distortion(models: Mapping[str, Curve]) -> "Figure":
         ]
         axes.margins(0.2)
         _wide(axes, [_figures(r, kind)[0].value for c in curves.values() for _, r in c])
-        handles.append(_equal_sums(axes))
+        handles += draw_equal_sums(axes)
         axes.set(
             xlabel=f"{kind} rate, nats a row",
             ylabel=f"{kind} distortion, nats a row",
@@ -76,7 +67,7 @@ def plot_rate_distortion(models: Mapping[str, Curve]) -> "Figure":
 
 def _wide(axes: "Axes", rates: Sequence[float]) -> None:
     """A logarithmic scale for rates of several orders of magnitude."""
-    if min(rates) > 0 and max(rates) > WIDE * min(rates):
+    if min(rates) > 0 and WIDE * min(rates) < max(rates) < np.inf:
         axes.set_xscale("log")
 
 
@@ -138,32 +129,3 @@ def _beside(axes: "Axes", at: tuple[float, float], text: str, color: str) -> Non
     halo = [withStroke(linewidth=3, foreground="white")]
     look = {"textcoords": "offset points", "fontsize": 10, "path_effects": halo}
     axes.annotate(text, at, (8, 7), color=color, **look)
-
-
-def _equal_sums(axes: "Axes"):
-    """Curves rate + distortion = constant, labelled where they come in."""
-    from matplotlib.ticker import MaxNLocator
-
-    (left, right), (bottom, top) = axes.get_xlim(), axes.get_ylim()
-    left = max(left, min(0.0, axes.dataLim.x0))
-    axes.set(xlim=(left, right), ylim=(bottom, top))
-    x, share = _along(axes), np.linspace(0, 1, POINTS)
-    last = left if axes.get_xscale() == "log" else right
-    drawn = None
-    for total in MaxNLocator(6).tick_values(left + bottom, last + top):
-        height = (total - x - bottom) / (top - bottom)
-        [inside] = np.nonzero((height >= 0) & (height <= 1))
-        if not inside.size or max(map(np.ptp, (share[inside], height[inside]))) < 0.15:
-            continue
-        look = {"color": "0.75", "linewidth": 0.9, "zorder": 0}
-        [drawn] = axes.plot(x[inside], total - x[inside], label=SUM, **look)
-        [named] = np.nonzero((height >= 0) & (height <= 0.94) & (share >= 0.02))
-        if named.size:  # else it comes in at a corner
-            axes.text(x[named[0]], total - x[named[0]], f"{total:g}", **OF_LINES)
-    return drawn
-
-
-def _along(axes: "Axes") -> np.ndarray:
-    """Rates at even distances from the left end to the right one."""
-    (left, right), log = axes.get_xlim(), axes.get_xscale() == "log"
-    return (np.geomspace if log else np.linspace)(left, right, POINTS)

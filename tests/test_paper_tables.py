@@ -462,6 +462,13 @@ def test_the_command_keeps_results_and_writes_the_page(tmp_path, quick, capsys):
     assert "How many steps" not in text
 
 
+def test_a_table_may_show_other_budgets(tmp_path, quick):
+    quick.of_other_budgets = lambda others, shown: f"{len(others)} by {len(shown)}"
+    run(options("quick", "--out", tmp_path, "--seeds", 2))
+    run(options("quick", "--out", tmp_path, "--resume", "--seeds", 1, "--steps", 7))
+    assert "2 by 4" in (tmp_path / "paper.md").read_text()
+
+
 def test_single_rows_may_be_run_and_with_other_steps(tmp_path, quick):
     run(options("quick", "--out", tmp_path, "--seeds", 2))
     more = ("--resume", "--seeds", 1, "--steps", 7)

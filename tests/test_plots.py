@@ -237,12 +237,32 @@ def test_rates_and_distortions_are_where_they_belong():
     np.testing.assert_allclose(bar[:, 0], [4 - 0.4, 4 + 0.4])
 
 
-@pytest.mark.parametrize("far", [(1e3, 5.0), (3.0, 5e3)])
-def test_lines_of_equal_sums_are_drawn_however_far_apart_points_are(far):
-    models = {"near": some_rates(1.0, 8.0), "far": some_rates(*far)}
+@pytest.mark.parametrize(
+    ("near", "far", "scale"),
+    [
+        ((1.0, 8.0), (1e3, 5.0), "log"),
+        ((0.0, 8.0), (1e3, 5.0), "linear"),
+        ((30.0, -650.0), (9e3, -1050.0), "log"),
+        ((100.0, -1000.0), (2e4, -1000.1), "log"),
+    ],
+)
+def test_lines_of_equal_sums_reach_the_edges_however_far_points_are(near, far, scale):
+    models = {"near": some_rates(*near), "far": some_rates(*far)}
     for axes in cs.plot_rate_distortion(models).axes:
-        assert axes.get_xscale() == ("log" if far[0] > 100 else "linear")
-        assert sum(x.get_color() == "0.75" for x in axes.lines) > 2
+        assert axes.get_xscale() == scale
+        (left, right), (bottom, top) = axes.get_xlim(), axes.get_ylim()
+        lines = [x for x in axes.lines if x.get_color() == "0.75"]
+        assert lines
+        for x, y in (each.get_xydata().T for each in lines):
+            np.testing.assert_allclose(x + y, (x + y)[0], atol=1e-6)
+            size = [(right - left) * 1e-6, (top - bottom) * 1e-6]
+            assert x[0] <= left + size[0] or y[0] >= top - size[1]
+            assert x[-1] >= right - size[0] or y[-1] <= bottom + size[1]
+
+
+@pytest.mark.parametrize("far", [(40.0, 5.01), (9000.0, 2.0)])
+def test_panels_without_room_for_lines_are_drawn(far):
+    cs.plot_rate_distortion({"near": some_rates(0.0, 5.0), "far": some_rates(*far)})
 
 
 def test_rates_refuse(untyped):

@@ -63,7 +63,7 @@ natural parameters, as experts do, and linear layers start √2 times as large
 (`rows.NATURAL`).
 """
 SETTLING, SIDE_BY_SIDE = ("class mnist", "full_reconstruction", "full_rate"), False
-PICTURES = {RATES_FILE: "Rate against distortion"} | {
+PICTURES = {RATES_FILE: "Rate against distortion, means over the seeds of each row"} | {
     completions_file(bound, name): f"Test rows completed by {name}, {bound} bound"
     for bound in BOUNDS
     for name in PICTURED

@@ -7,18 +7,21 @@ from consilience.experiments.paper.page import Point, Results, grouped, higher
 from consilience.experiments.paper.rows import CORRECTED, FIXED, LEARNED
 
 LLH, BOUND, COHERENCE = "joint LLH", "joint bound", "mean coherence, one to another"
-SUMMARIES = {LLH: 1, BOUND: 1, COHERENCE: 2}  # digits
+SHARED = "joint LLH less those of each alone"
+SUMMARIES = {LLH: 1, SHARED: 1, BOUND: 1, COHERENCE: 2}  # digits
+COMPARED = {LLH: " nats a row", BOUND: " nats a row", COHERENCE: ""}  # units
 
 
 def compared(results: Results) -> Iterator[Point]:
-    """Joint log-likelihoods and bounds at β = 1, paired by seed."""
+    """Joint log-likelihoods, bounds and coherence at β = 1, paired by seed."""
     usual = [summarized(e) for e in results if e["settings"]["beta"] == 1.0]
     for (latents,), runs in grouped(usual, "latents").items():
         where = "" if latents == "shared" else ", private latents"
         row = grouped(runs, "bound", "aggregation")
-        for figure, (words, *sides) in product((LLH, BOUND), _pairs(row)):
+        for figure, (words, *sides) in product(COMPARED, _pairs(row)):
             both = (row[side] for side in sides)
-            yield from higher(f"{figure}{where}, {words}", *both, figure, 1)
+            shown = (SUMMARIES[figure], COMPARED[figure])
+            yield from higher(f"{figure}{where}, {words}", *both, figure, *shown)
 
 
 def _pairs(row: Mapping[tuple[str, str], Results]) -> list[tuple]:
@@ -41,13 +44,17 @@ def summarized(result: Mapping) -> dict:
     """The result with `SUMMARIES`, from figures that are there.
 
     The bound is E_q(z|x) log p(x|z) − KL(q(z|x) ‖ p(z)); coherence is the mean from each
-    single modality to each other one.
+    single modality to each other one. A joint log-likelihood less those of each modality
+    alone is what they share, at most their total correlation; below zero, it is estimated
+    the more loosely, or the model has less of what they share than it loses.
     """
     found, names = result["figures"], names_of([result])
     one_to_one = [f"coherence {a} -> {b}" for a, b in permutations(names, 2)]
     there = [found[name] for name in one_to_one if name in found]
+    joint = found[f"llh {' + '.join(names)}"]
     more = {
-        LLH: found[f"llh {' + '.join(names)}"],
+        LLH: joint,
+        SHARED: joint - sum(found[f"llh {name}"] for name in names),
         BOUND: found["full_reconstruction"] - found["full_rate"],
         COHERENCE: sum(there) / len(there),
     }

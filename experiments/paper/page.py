@@ -69,9 +69,14 @@ def paired(better: Results, worse: Results, figure: str) -> np.ndarray:
 
 
 def higher(
-    what: str, better: Results, worse: Results, figure: str, digits: int = 3
+    what: str,
+    better: Results,
+    worse: Results,
+    figure: str,
+    digits: int = 3,
+    unit: str = " nats a row",
 ) -> Iterator[Point]:
-    """Whether one side has the higher log-likelihood on the data sets of both.
+    """Whether one side has the higher figure on the data sets of both.
 
     It has, or has not, where all seeds agree or the mean is two standard errors away from
     zero; else, and of one seed, nothing is said. Without a common seed there is no point.
@@ -88,7 +93,7 @@ def higher(
     yield Point(
         what,
         "higher",
-        f"{ahead} of {len(found)} seeds, {spread(found, digits)} nats a row",
+        f"{ahead} of {len(found)} seeds, {spread(found, digits)}{unit}",
         bool(mean > 0) if settled else None,
         reason,
     )

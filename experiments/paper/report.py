@@ -161,7 +161,7 @@ def about(every: Results, shown: Sequence[Mapping]) -> str:
     usual = {_budget(each) for each in shown}
     others = [each for each in finite(every) if _budget(each) not in usual]
     if others:
-        lines.append(f"With other budgets, not in the table: {_effort(others)}.")
+        lines.append(f"With other budgets, not in the first table: {_effort(others)}.")
     failed = [each["settings"] for each in every if "failed" in each]
     if failed:
         named = "; ".join(", ".join(map(str, x.values())) for x in failed)

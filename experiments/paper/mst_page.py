@@ -38,10 +38,11 @@ encoders, and no fewer parameters than the learned aggregations. CorrectedPoE is
 product that a sum pooling corrects. Where k̂ > 0.7 for most rows, as it is for images, \
 log-likelihoods are lower bounds of unequal tightness; the joint bound (full reconstruction \
 less full rate) needs no importance sampling, and is compared beside them. *Joint LLH less \
-those of each alone* is what modalities are found to share, in nats; it is negative where \
-joint posteriors fit so much worse, as estimated, than those of single modalities, that \
-nothing of it is seen. Coherence is compared, too, which is what the mixture bound trains \
-for: every modality from every subset. Pictures show \
+those of each alone* says how loose they are: modalities that are paired by label share \
+the digit and nothing else, ln 10 nats for each modality beyond the first. Where it is less \
+than that, the joint estimate is the looser one, or the model has not learned what is \
+shared; where it is more, those of single modalities are. Coherence is compared, too, which \
+is what the mixture bound trains for: every modality from every subset. Pictures show \
 expectations of one draw; words begin at a place that differs from row to row, and where it \
 is not known the most probable letters of each place are blanks or of several words.
 """

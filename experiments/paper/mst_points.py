@@ -45,8 +45,7 @@ def summarized(result: Mapping) -> dict:
 
     The bound is E_q(z|x) log p(x|z) − KL(q(z|x) ‖ p(z)); coherence is the mean from each
     single modality to each other one. A joint log-likelihood less those of each modality
-    alone is what they share, at most their total correlation; below zero, it is estimated
-    the more loosely, or the model has less of what they share than it loses.
+    alone would be their total correlation, were all of them exact.
     """
     found, names = result["figures"], names_of([result])
     one_to_one = [f"coherence {a} -> {b}" for a, b in permutations(names, 2)]

@@ -318,7 +318,8 @@ def test_a_study_from_files_to_the_page(folder, digits, tmp_path, capsys):
         assert (tmp_path / name).stat().st_size > 5000
     text = (tmp_path / "paper.md").read_text()
     assert "### Coherence from two modalities" in text
-    assert "photographs of hands.npz, voices.npz stand in its place" in text
+    assert "colour photographs stand in its place" in text
+    assert "(hands.npz, voices.npz)" in text
     capsys.readouterr()
     command.run(options(*words, "--resume"))
     assert capsys.readouterr().out.count("mst ") == 0

@@ -29,11 +29,14 @@ def draw_equal_sums(axes: "Axes") -> list:
     drawn: list = []
     for total in _totals(axes):
         ends = (max(left, total - top), min(right, total - bottom))
-        if ends[0] < ends[1] and _length(axes, total, ends) > SHORTEST:
-            x = (np.geomspace if _is_log(axes) else np.linspace)(*ends, POINTS)
+        if ends[0] >= ends[1]:
+            continue
+        x = (np.geomspace if _is_log(axes) else np.linspace)(*ends, POINTS)
+        shares = _in_panel(axes, x, total - x)
+        if np.ptp(shares, axis=0).max() > SHORTEST:
             look = {"color": "0.75", "linewidth": 0.9, "zorder": 0}
             drawn = axes.plot(x, total - x, label=SUM, **look)
-            _name(axes, total, x)
+            _name(axes, total, x, *shares.T)
     return drawn
 
 
@@ -52,16 +55,13 @@ def _totals(axes: "Axes") -> list[float]:
     ]
 
 
-def _length(axes: "Axes", total: float, ends: tuple[float, float]) -> float:
-    """How far a line goes, in shares of the panel, across or down."""
-    points = [(x, total - x) for x in ends]
+def _in_panel(axes: "Axes", x: np.ndarray, y: np.ndarray) -> np.ndarray:
+    """Points `[points, 2]` in shares of the panel, across and up."""
     to_axes = axes.transData + axes.transAxes.inverted()
-    return float(np.ptp(to_axes.transform(points), axis=0).max())
+    return to_axes.transform(np.stack([x, y], 1))
 
 
-def _name(axes: "Axes", total: float, x: np.ndarray) -> None:
-    to_axes = axes.transData + axes.transAxes.inverted()
-    across, up = to_axes.transform(np.stack([x, total - x], 1)).T
+def _name(axes: "Axes", total: float, x, across, up) -> None:
     [inside] = np.nonzero((across >= 0.02) & (up <= 0.94) & (up >= 0))
     if inside.size:  # else it comes in at a corner
         at = x[inside[0]]

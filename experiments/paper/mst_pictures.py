@@ -12,7 +12,6 @@ from consilience.evaluation import plot_completions, plot_rate_distortion
 from consilience.evaluation.rate_table import Mean, Rates
 from consilience.experiments.paper.mst_data import TEXT
 from consilience.experiments.paper.page import figures, grouped
-from consilience.experiments.paper.rows import AGGREGATIONS, CORRECTED
 from consilience.experiments.pictures import save
 from consilience.inference import generate
 
@@ -50,8 +49,7 @@ def draw_rates(results: Sequence[Mapping], path: Path) -> None:
     than others. Enlarged experts are left out.
     """
     shared = [each for each in results if each["settings"]["latents"] == "shared"]
-    some = [e for e in shared if not e["settings"]["aggregation"].endswith("+")]
-    plain = sorted(some, key=lambda each: _place(each["settings"]))
+    plain = [e for e in shared if not e["settings"]["aggregation"].endswith("+")]
     curves = {}
     for (bound, aggregation), runs in grouped(plain, "bound", "aggregation").items():
         of_beta = grouped(runs, "beta")
@@ -60,12 +58,6 @@ def draw_rates(results: Sequence[Mapping], path: Path) -> None:
         name = f"{aggregation}, {bound}"
         curves[name] = curve if several else next(iter(curve.values()))
     save(plot_rate_distortion(curves), path, dpi=80)
-
-
-def _place(settings: Mapping) -> tuple:
-    """Masked and mixture bound of an aggregation side by side, whatever was run first."""
-    order = (*AGGREGATIONS, CORRECTED).index(settings["aggregation"])
-    return order, settings["bound"], settings["beta"], settings["seed"]
 
 
 def words_as_images(text: np.ndarray) -> np.ndarray:

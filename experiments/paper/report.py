@@ -77,11 +77,12 @@ def _section(folder: Path, table: ModuleType, every: Results) -> str:
     """Of the budget that most trainings had; how others came out stands below."""
     every = in_order(every)
     whole, shown = finite(every), of_usual_budget(every)
-    parts = [f"## {table.TITLE}", about(every, shown), table.TRAINED]
+    usual = {_budget(each) for each in shown}
+    others = [each for each in whole if _budget(each) not in usual]
+    parts = [f"## {table.TITLE}", about(every, shown, others), table.TRAINED]
     if shown:
         parts.append(table.section(shown))
     if hasattr(table, "of_other_budgets"):
-        others = [each for each in whole if each not in shown]
         parts.append(table.of_other_budgets(others, shown))
     for file, words in getattr(table, "PICTURES", {}).items():
         if (folder / file).exists():
@@ -150,7 +151,7 @@ def _mean(runs: Results, steps: int, name: str) -> str:
     return spread(values, 3 if abs(values.mean()) >= LARGE else -1)
 
 
-def about(every: Results, shown: Sequence[Mapping]) -> str:
+def about(every: Results, shown: Results, others: Results) -> str:
     """Of what budget, how many, how long, on what; what is not shown."""
     lines = []
     if shown:
@@ -158,8 +159,6 @@ def about(every: Results, shown: Sequence[Mapping]) -> str:
         networks = f", networks of size *{size}*" if size else ""
         lines.append(f"{rows} rows, {steps} steps{networks}: {_effort(shown)}.")
         lines += _held_fixed(shown)
-    usual = {_budget(each) for each in shown}
-    others = [each for each in finite(every) if _budget(each) not in usual]
     if others:
         lines.append(f"With other budgets, not in the first table: {_effort(others)}.")
     failed = [each["settings"] for each in every if "failed" in each]

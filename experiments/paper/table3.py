@@ -57,7 +57,7 @@ TRAINED = f"""\
 Adam at {RATE:g} along a cosine, gradients clipped at {CLIP:g}, batches of {BATCH}, {WIDTH}
 units; β begins at {HOT:g} times its value and comes down over a third of the steps (not in
 rows from the truth); the decoder of x is {PAIRS} pairs of bent units, straight at first. The
-paper: 5e-4 for 4000 epochs (64 000 steps), none of the rest.
+paper: 5e-4 for 4000 epochs ({BUDGETS["full"].steps} steps), none of the rest.
 """
 SETTLING, SIDE_BY_SIDE = ("llh", "mcc_samples"), True
 PICTURES = {f"{name}.png": each.words for name, each in figures.PICTURES.items()}

@@ -95,8 +95,7 @@ def _fit(result: Mapping) -> tuple[str, ...]:
 
 def _ahead(result: Mapping) -> float:
     """How far a fit is ahead of the truth, nats in all rows."""
-    own = result["figures"]
-    return (own["llh"] - own["exact_llh"]) * result["settings"]["rows"]
+    return float(-behind([result])[0] * result["settings"]["rows"])
 
 
 def compared(results: Results) -> Iterator[Point]:

@@ -23,8 +23,18 @@ def multimodal_model(
     prior: Prior,
     likelihoods: Likelihood | Mapping[str, Likelihood],
     decoders: Callable | Mapping[str, Callable] = MLPDecoder,
+    *,
+    label: str | None = None,
 ) -> Model:
     """z ~ p(z), x_s | z ~ p(x_s | decoder_s(z)) independently (Hirt et al. 2024, sec. 2).
+
+    With `label`, one modality u is the component of a mixture prior that a row comes from,
+
+        p(z, u = c) = π_c p_c(z),    so that    p(u = c | z) = π_c p_c(z) / p(z)
+
+    which is the model of Khemakhem et al. 2020 (Variational Autoencoders and Nonlinear ICA)
+    with the label as a modality: it may be missing, and be predicted. Labels then say what
+    components are, and with them sources are found that no free decoder of labels finds.
 
     Args:
         prior: function without arguments, or of the covariates, that returns p(z), as in
@@ -32,6 +42,8 @@ def multimodal_model(
         likelihoods: one for all modalities, or by name, as in `LIKELIHOODS`.
         decoders: constructor of the networks, for all modalities or by name, as in
             `DECODERS`.
+        label: a modality of integers 0 .. K - 1, one a row, for a prior of K components.
+            It has neither likelihood nor decoder: leave it out of mappings by name.
 
     Returns:
         `model(data, subset=None)`: samples "z" `[N, D]` and one site per modality,
@@ -46,26 +58,49 @@ def multimodal_model(
         p_z = law_of(prior, data.covariates)
         with data.plate():
             z = numpyro.sample("z", p_z)
-            observe_all(data, [z] * len(data.names), subset)
+            if label is not None:
+                observe(data, label, _component(label, data, p_z, z), subset)
+            observe_all(data, [None if n == label else z for n in data.names], subset)
 
     return model
+
+
+def _component(
+    label: str, data: MultimodalData, p_z: dist.Distribution, z: Array
+) -> dist.Distribution:
+    """p(c | z) of a mixture."""
+    if label not in data.names:
+        raise ValueError(
+            f"label: expected one of the modalities {', '.join(data.names)}, got {label!r}"
+        )
+    if not isinstance(p_z, dist.MixtureSameFamily):
+        raise TypeError(
+            f"label: expected a prior that is a mixture, whose component {label!r} says, "
+            f"got {type(p_z).__name__}"
+        )
+    return dist.Categorical(logits=p_z.component_log_probs(z))
 
 
 def decoded(
     likelihoods: Likelihood | Mapping[str, Likelihood],
     decoders: Callable | Mapping[str, Callable],
 ) -> Callable[..., None]:
-    """`observe_all(data, latents, subset)`: x_s ~ p(x_s | decoder_s(latents[s]))."""
+    """`observe_all(data, latents, subset)`: x_s ~ p(x_s | decoder_s(latents[s])).
+
+    Modalities whose latents are None are left out.
+    """
     likelihood_of = per_modality("likelihoods", likelihoods)
     decoder_of = per_modality("decoders", decoders)
 
     def observe_all(data, latents, subset) -> None:
-        given = zip(data.names, data.event_shapes, latents, strict=True)
+        by_name = zip(data.names, data.event_shapes, latents, strict=True)
+        given = [each for each in by_name if each[-1] is not None]
+        names = tuple(name for name, *_ in given)
         for name, event_shape, latent in given:
-            likelihood = likelihood_of(name, data.names)
+            likelihood = likelihood_of(name, names)
             outputs = num_outputs(likelihood, event_shape)
             shape = event_shape if outputs is None else (*event_shape, outputs)
-            make = decoder_of(name, data.names)
+            make = decoder_of(name, names)
             eta = module(f"decoder.{name}", make, latent.shape[-1], shape)(latent)
             with handlers.scope(prefix=name, divider="."):
                 p_x = likelihood(eta, data.covariates)

@@ -43,8 +43,18 @@ class SemitiedClusters(NamedTuple):
         return dict(zip(PARAMS, self, strict=True))
 
 
+class Moments(NamedTuple):
+    """Shares `[K]`, means `[K, D]` and covariances `[K, D, D]` of clusters."""
+
+    weights: Float[np.ndarray, " components"]
+    means: Float[np.ndarray, "components latent"]
+    covariances: Float[np.ndarray, "components latent latent"]
+
+
 def semitied_clusters(
-    points: Shaped[Array | np.ndarray, "..."], num_components: int
+    points: Shaped[Array | np.ndarray, "..."],
+    num_components: int,
+    labels: Shaped[Array | np.ndarray, "..."] | None = None,
 ) -> SemitiedClusters:
     """Clusters of scikit-learn's `GaussianMixture`, and what makes them independent.
 
@@ -53,23 +63,59 @@ def semitied_clusters(
     Args:
         points: `[P, D]`, such as posterior draws.
         num_components: K.
+        labels: `[P]`, the cluster of each point, 0 .. K - 1, where it is known: for a
+            `multimodal_model` with a `label`, which must agree on their order.
 
     Raises:
         ValueError: points are not of two axes, not finite, not more than D for each
-            component, or do not spread in every direction.
+            component, or do not spread in every direction; labels are not one integer a
+            point, out of range, or not more than D points have one of them.
     """
-    from sklearn.mixture import GaussianMixture
-
     check_positive(num_components=num_components)
     points = np.asarray(points, float)
     whitening = _whitening(points, num_components)
     white = points @ whitening.T
-    found = GaussianMixture(num_components, n_init=10, random_state=0).fit(white)
-    W = unmixing_matrix(found.covariances_, found.weights_)
+    found = (
+        _searched(white, num_components)
+        if labels is None
+        else _labelled(white, num_components, np.asarray(labels))
+    )
+    W = unmixing_matrix(found.covariances, found.weights)
     W = W / (white @ W.T).std(0)[:, None]
-    scale = np.sqrt(_variances(W, found.covariances_))
-    parts = (np.log(found.weights_), found.means_ @ W.T, scale, W @ whitening)
+    scale = np.sqrt(_variances(W, found.covariances))
+    parts = (np.log(found.weights), found.means @ W.T, scale, W @ whitening)
     return SemitiedClusters(*(jnp.asarray(x, float) for x in parts))
+
+
+def _searched(points: np.ndarray, num_components: int) -> Moments:
+    from sklearn.mixture import GaussianMixture
+
+    found = GaussianMixture(num_components, n_init=10, random_state=0).fit(points)
+    return Moments(found.weights_, found.means_, found.covariances_)
+
+
+def _labelled(points: np.ndarray, num_components: int, labels: np.ndarray) -> Moments:
+    count, dim = points.shape
+    if labels.shape != (count,) or not np.issubdtype(labels.dtype, np.integer):
+        raise ValueError(
+            f"labels: expected one integer for each of {count} points, got {labels.dtype} "
+            f"of shape {labels.shape}"
+        )
+    if labels.min() < 0 or labels.max() >= num_components:
+        raise ValueError(
+            f"labels: expected 0 to {num_components - 1}, got {labels.min()} to "
+            f"{labels.max()}"
+        )
+    sizes = np.bincount(labels, minlength=num_components)
+    if sizes.min() <= dim:
+        raise ValueError(
+            f"labels: expected more than {dim} points of each, got {sizes.min()} of label "
+            f"{sizes.argmin()}"
+        )
+    own = [points[labels == c] for c in range(num_components)]
+    means = np.array([x.mean(0) for x in own])
+    covariances = np.array([np.cov(x.T).reshape(dim, dim) for x in own])
+    return Moments(sizes / count, means, covariances)
 
 
 def _whitening(points: np.ndarray, num_components: int) -> Float[np.ndarray, "_ _"]:

@@ -9,13 +9,14 @@ import numpy as np
 import pytest
 from flax import nnx
 
-from consilience.datasets.nonlinear_simulators import apply_layers
+from consilience.datasets.nonlinear_simulators import LABEL, apply_layers
 from consilience.experiments.paper import (
     command,
     figures,
     nonlinear_page,
     page,
     table3,
+    table3_page,
     table4,
 )
 from consilience.experiments.paper.injective import InjectiveDecoder, holding
@@ -61,7 +62,7 @@ def test_cooling_ends_at_the_rows_own_beta():
 
 
 @pytest.mark.parametrize(
-    ("table", "count"), [(table3, 42), (table4, 84)], ids=["table3", "table4"]
+    ("table", "count"), [(table3, 46), (table4, 84)], ids=["table3", "table4"]
 )
 def test_tables_have_all_rows_and_every_budget(table, count, tmp_path):
     options = SimpleNamespace(out=tmp_path)
@@ -130,9 +131,9 @@ def test_fits_of_all_budgets_stand_by_their_likelihood():
     assert "100 steps:" not in text
     lines = text.splitlines()[-3:]
     assert lines == [
-        "| SumPoolingMixture | 0 | clusters | 100 | +100 | 0.900 | 0.960 |",
-        "| SumPoolingMixture | 0 | the truth | 900 | +50 | 0.900 | 0.960 |",
-        "| SumPoolingMixture | 0 | anywhere | 100 | -100 | 0.900 | 0.960 |",
+        "| SumPoolingMixture | 0 | mixture | clusters | 100 | +100 | 0.900 | 0.960 |",
+        "| SumPoolingMixture | 0 | mixture | the truth | 900 | +50 | 0.900 | 0.960 |",
+        "| SumPoolingMixture | 0 | mixture | anywhere | 100 | -100 | 0.900 | 0.960 |",
     ]
     assert table3.of_other_budgets([], found[:1]) == ""
 
@@ -163,6 +164,45 @@ def test_rows_from_clusters_are_compared_with_the_others():
         "mixture, from clusters",
         "",
     ]
+
+
+def test_rows_of_labels_are_held_against_the_truth_and_against_decoded_labels():
+    def both(llh, mcc):
+        results = []
+        for prior, correlations in (("labelled", mcc), ("mixture", (0.8, 0.85))):
+            for seed, found in enumerate(correlations):
+                row = ("masked", "SumPoolingMixture", prior, seed, llh)
+                results.append(result(*row, start="clusters"))
+                results[-1]["figures"]["mcc_samples"] = found
+        return {p.what: p for p in table3_page.compared(results)}
+
+    found = both(-3.1, (0.94, 0.97))
+    point = found["SumPoolingMixture, mixture of labels, masked: MCC, draws"]
+    assert point.holds
+    point = found[
+        "SumPoolingMixture, masked, from clusters: mixture of labels, not with labels "
+        "decoded"
+    ]
+    assert point.ours == "MCC 0.130 ± 0.014 higher, in 2 of 2 seeds"
+    what = "SumPoolingMixture, mixture of labels, masked: MCC, draws"
+    point = both(-3.1, (0.94, 0.95))[what]
+    assert not point.holds
+    assert point.reason == table3_page.UNFINISHED
+    assert both(-2.9, (0.94, 0.95))[what].reason == table3_page.LIKELY
+    rows = list(nonlinear_page.rows([result("masked", "PoE", "labelled", 0, -3.1)]))
+    assert rows[0][2] == "mixture of labels"
+
+
+def test_rows_of_other_budgets_have_their_orders():
+    results = []
+    for name, llh in (("SumPooling", -3.1), ("PoE", -3.4)):
+        results += [result("masked", name, "standard", s, llh) for s in (0, 1)]
+    for each in results:
+        each["settings"] |= {"modalities": 5, "missing": 0.0, "steps": 700}
+    text = table4.of_other_budgets(results, [])
+    assert text.startswith("1000 rows, 700 steps:")
+    assert "| masked | SumPooling | standard |" in text
+    assert "masked, M = 5, complete: SumPooling over PoE | higher | 2 of 2" in text
 
 
 def test_nothing_is_said_where_seeds_disagree():
@@ -204,6 +244,19 @@ def test_sections_say_what_was_aimed_at(table, settings):
     assert "*true model*" in text
     assert "| SumPoolingMixture, " in text
     assert "**no**" in text  # .9 is none of the aims
+
+
+def test_labels_are_components_and_have_no_decoder():
+    row = Row("SumPooling", "labelled", "masked", start="clusters")
+    case = table3.case(0, 100)
+    settings = {"steps": 4, "batch_size": 50, "cool": cooling}
+    data = [case.simulated.data]
+    _, params = trained_row(KEY[None], table3.programs, row, data, **settings)
+    labels = np.asarray(case.simulated.data.values[LABEL])
+    shares = np.bincount(labels) / len(labels)
+    weights = jax.nn.softmax(params[0]["prior.logits"])
+    np.testing.assert_allclose(weights, shares, atol=0.02)  # a few small steps
+    assert f"decoder.{LABEL}$params" not in params[0]
 
 
 @pytest.mark.long

@@ -73,6 +73,36 @@ def test_clusters_find_the_sources():
     assert cs.mean_correlation(s, again @ turned).strong < 0.95
 
 
+def test_known_labels_give_their_own_moments():
+    points, _ = example()
+    cuts = np.quantile(points[:, 0], [0.2, 0.5])
+    labels = np.digitize(points[:, 0], cuts)  # which no search would find
+    found = cs.semitied_clusters(points, COMPONENTS, labels)
+    again = points @ np.asarray(found.unmixing).T
+    for c in range(COMPONENTS):
+        own = again[labels == c]
+        np.testing.assert_allclose(found.loc[c], own.mean(0), rtol=1e-3, atol=1e-4)
+        np.testing.assert_allclose(found.scale[c], own.std(0, ddof=1), rtol=1e-3)
+    shares = np.bincount(labels) / len(labels)
+    np.testing.assert_allclose(np.exp(found.logits), shares, rtol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("labels", "message"),
+    [
+        (np.zeros(49, int), "labels: expected one integer for each of 50 points"),
+        (np.zeros(50), "labels: expected one integer .* got float64"),
+        (np.arange(50) % 4, "labels: expected 0 to 2, got 0 to 3"),
+        (np.arange(50) % 3 - 1, "labels: expected 0 to 2, got -1 to 1"),
+        (np.arange(50) % 2, "labels: expected more than 4 points .* got 0 of label 2"),
+    ],
+)
+def test_labels_that_are_no_clusters_are_refused(labels, message):
+    points = np.random.default_rng(0).normal(size=(50, DIM))
+    with pytest.raises(ValueError, match=message):
+        cs.semitied_clusters(points, COMPONENTS, labels)
+
+
 def test_prior_starts_as_the_clusters():
     points, _ = example()
     start = cs.semitied_clusters(points, COMPONENTS)

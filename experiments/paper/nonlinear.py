@@ -1,6 +1,6 @@
 """What Tables 3 and 4 share: rows, bounds, how they are trained, figures of a fit."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache, partial
 from typing import NamedTuple
 
@@ -12,6 +12,7 @@ from numpyro.infer import SVI
 
 import consilience.guides as guides
 from consilience.datasets import MultimodalData
+from consilience.datasets.nonlinear_simulators import LABEL
 from consilience.evaluation import identification
 from consilience.experiments.paper.likelihoods import summarized
 from consilience.experiments.paper.rows import BOUNDS, PLAIN, Style, invariant
@@ -32,6 +33,7 @@ from consilience.models import (
     sources,
     standard_normal,
 )
+from consilience.models.multimodal import Model
 from consilience.training import adam
 
 COMPONENTS, DRAWS, HOT, CLIP = 5, 64, 100.0, 20.0
@@ -62,7 +64,8 @@ class Row(NamedTuple):
 
     Attributes:
         aggregation: one of `AGGREGATIONS`; …Mixture has a mixture posterior.
-        prior: "standard" or "mixture", of five components.
+        prior: "standard"; "mixture", of five components; or "labelled", a mixture whose
+            components are the labels.
         bound: a key of `BOUNDS`.
         beta: β of the bound.
         estimator: how mixture posteriors are drawn: "stratified" or "implicit".
@@ -102,12 +105,7 @@ def svi_of(
     style: Style = PLAIN,
 ) -> SVI:
     """The programs of a row; the width of features is that of aggregations, too."""
-    mixture = semitied_mixture if row.start == "clusters" else gaussian_mixture
-    prior = {
-        "standard": standard_normal(latent_dim),
-        "mixture": mixture(latent_dim, COMPONENTS),
-    }[row.prior]
-    model = multimodal_model(prior, likelihoods, networks.decoders)
+    model = _model(row, latent_dim, likelihoods, networks.decoders)
     name = row.aggregation.removesuffix("Mixture")
     mixed = name != row.aggregation
     components = COMPONENTS if mixed else None
@@ -119,6 +117,21 @@ def svi_of(
     elbo = BOUNDS[row.bound](beta=row.beta, estimator=estimator)
     optimizer = adam(rate, steps, schedule="cosine", clip_norm=CLIP)
     return SVI(model, guide, optimizer, elbo)
+
+
+def _model(row: Row, latent_dim: int, likelihoods: Mapping, decoders: Mapping) -> Model:
+    """The model of a row; where labels are the prior's components they are not decoded."""
+    mixture = semitied_mixture if row.start == "clusters" else gaussian_mixture
+    if row.prior == "standard":
+        return multimodal_model(standard_normal(latent_dim), likelihoods, decoders)
+    prior = mixture(latent_dim, COMPONENTS)
+    if row.prior == "mixture":
+        return multimodal_model(prior, likelihoods, decoders)
+    others = (
+        {name: each for name, each in given.items() if name != LABEL}
+        for given in (likelihoods, decoders)
+    )
+    return multimodal_model(prior, *others, label=LABEL)
 
 
 def trained(
@@ -153,17 +166,21 @@ def trained(
         more = {"batch_size": batch_size, "cool": cool}
         first, found = trained(keys[:, 0], programs, plain, data, steps=half, **more)
         begun = zip(keys[:, 1], found, data, strict=True)
-        start = [_clustered(key, first.guide, *each) for key, *each in begun]
+        labelled = row.prior == "labelled"
+        start = [_clustered(key, first.guide, *each, labelled) for key, *each in begun]
         rng_keys, steps, cool = keys[:, 2], steps - half, None
     svi, beta = programs(row, steps), cool and cool(row.beta, steps)
     how = {"steps": steps, "batch_size": batch_size, "beta": beta, "start": start}
     return svi, train_seeds(rng_keys, svi, data, **how)
 
 
-def _clustered(rng_key, guide, params: dict, data: MultimodalData) -> dict:
+def _clustered(
+    rng_key, guide, params: dict, data: MultimodalData, labelled: bool
+) -> dict:
     """Parameters with those of a mixture prior at the clusters of one draw a row."""
     drawn = posterior(rng_key, guide, params, data, num_samples=1)["z"][0]
-    return params | semitied_clusters(np.asarray(drawn), COMPONENTS).params()
+    labels = data.values[LABEL] if labelled else None
+    return params | semitied_clusters(np.asarray(drawn), COMPONENTS, labels).params()
 
 
 def measured(

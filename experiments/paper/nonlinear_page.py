@@ -1,6 +1,6 @@
 """Tables 3 and 4 on the page: rows beside the true model, and orderings paired by seed."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import numpy as np
 
@@ -16,6 +16,7 @@ from consilience.experiments.paper.page import (
 from consilience.experiments.paper.rows import FIXED, LEARNED
 
 MIXED = ("SumPoolingMixture", "SelfAttentionMixture")
+PRIORS = {"labelled": "mixture of labels"}  # that have another name than their own
 STARTS = {"anywhere": "", "clusters": ", from clusters", "truth": ", from the truth"}
 HEADER = (
     "bound",
@@ -60,7 +61,7 @@ def rows(results: Results) -> Iterator[tuple[str, ...]]:
     keys = ("start", "bound", "aggregation", "prior", "estimator")
     for (start, *row, estimator), runs in grouped(results, *keys).items():
         drawn = estimator if row[1] in (*MIXED, "MoE") else ""
-        prior = row[2] + STARTS[start]
+        prior = PRIORS.get(row[2], row[2]) + STARTS[start]
         own = (thousands(runs, "llh"), spread(behind(runs), 3))
         more = [spread(figures(runs, f"mcc_{k}")) for k in ("samples", "means")]
         more.append(spread(figures(runs, "unreliable"), 2))
@@ -72,6 +73,14 @@ def rows(results: Results) -> Iterator[tuple[str, ...]]:
     share = spread(figures(seeds, "exact_effective_share"), 2)
     llh = thousands(seeds, "exact_llh")
     yield ("", "*true model*", "", "", str(len(seeds)), llh, "0", *best, share, "")
+
+
+def by_budget(results: Results, tables: Callable[[Results], str]) -> list[str]:
+    """What `tables` says of each number of rows and steps, under a line of its own."""
+    return [
+        f"{size} rows, {steps} steps:\n\n{tables(runs)}"
+        for (size, steps), runs in sorted(grouped(results, "rows", "steps").items())
+    ]
 
 
 def thousands(runs: Results, name: str) -> str:

@@ -35,6 +35,9 @@ from consilience.experiments.paper.nonlinear import (
 )
 from consilience.experiments.paper.rows import BOUNDS, NATURAL
 from consilience.experiments.paper.study import Budget, Cell
+from consilience.experiments.paper.table4_page import (
+    of_other_budgets as of_other_budgets,
+)
 from consilience.experiments.paper.table4_page import section as section
 from consilience.experiments.paper.truth import by_importance
 from consilience.guides import MLPEncoder

@@ -7,6 +7,7 @@ from consilience.experiments.paper.nonlinear_page import (
     HEADER,
     LIKELIHOODS,
     STARTS,
+    by_budget,
     chosen,
     estimators,
     orders,
@@ -42,12 +43,20 @@ TURNED = (
 
 def section(results: Results) -> str:
     """Markdown of all rows, and of the points."""
+    return "\n".join([ABOUT, LIKELIHOODS, CLUSTERS, _tables(results)])
+
+
+def of_other_budgets(others: Results, shown: Results) -> str:
+    """Likewise, of each number of steps."""
+    return "\n".join(by_budget(others, _tables))
+
+
+def _tables(results: Results) -> str:
     tables = []
     for (count, missing), runs in grouped(results, "modalities", "missing").items():
         title = f"{count} modalities, {_words(missing)}"
         tables.append(f"{title}\n\n{markdown(HEADER, list(rows(runs)))}")
-    found = points(list(compared(results)))
-    return "\n".join([ABOUT, LIKELIHOODS, CLUSTERS, *tables, found])
+    return "\n".join([*tables, points(list(compared(results)))])
 
 
 def _words(missing: float) -> str:

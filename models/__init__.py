@@ -41,7 +41,7 @@ from consilience.models.private import (
     standard_private,
 )
 from consilience.models.semitied import semitied_mixture, sources
-from consilience.models.unmixing import SemitiedClusters, semitied_clusters
+from consilience.models.semitied_clusters import SemitiedClusters, semitied_clusters
 from consilience.models.vamp import VampPrior, vamp_prior
 
 __all__ = [

@@ -11,7 +11,7 @@ from jaxtyping import Array, Float
 from numpyro.distributions import constraints
 from numpyro.distributions.transforms import Transform
 
-from consilience.models.unmixing import PARAMS, SemitiedClusters
+from consilience.models.semitied_clusters import PARAMS, SemitiedClusters
 from consilience.nn.recipes import recorded
 from consilience.nn.sizes import check_positive
 

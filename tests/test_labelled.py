@@ -107,7 +107,7 @@ def test_labels_are_generated_with_the_shares_of_components():
     assert (abs(means - LOC) < 4 * error).all()
 
 
-def test_labelled_clusters_find_sources_and_training_predicts_missing_labels():
+def test_labelled_clusters_find_sources_and_a_fit_predicts_missing_labels(tmp_path):
     data, z, _ = example()
     missing = np.arange(ROWS) % 4 == 0
     known = data.restrict(jnp.stack([jnp.ones(ROWS, bool), ~missing], 1))
@@ -128,8 +128,15 @@ def test_labelled_clusters_find_sources_and_training_predicts_missing_labels():
     fit = cs.fit(KEY, svi, known, num_epochs=150, batch_size=100)
     without = data.restrict(data.subset_of("x")).take(np.flatnonzero(missing))
     at = fit.posterior(KEY, without, num_samples=16)["z"]
-    found = cs.responsibilities(prior, fit.params, at).mean(0).argmax(-1)
-    assert (np.asarray(found) == np.asarray(data.values["u"])[missing]).mean() > 0.95
+    found = cs.responsibilities(prior, fit.params, at).mean(0)
+    truth = np.asarray(data.values["u"])[missing]
+    assert (np.asarray(found.argmax(-1)) == truth).mean() > 0.95
+    fit.save(tmp_path / "model.npz")
+    again = cs.load(tmp_path / "model.npz")
+    drawn = np.asarray(again.generate(KEY, without, num_samples=64)["u"])
+    shares = np.stack([(drawn == c).mean(0) for c in range(CLASSES)], 1)
+    np.testing.assert_allclose(shares.mean(0), found.mean(0), atol=0.03)
+    assert (shares.argmax(-1) == truth).mean() > 0.95
 
 
 def test_label_is_refused_where_it_says_no_component():

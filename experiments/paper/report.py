@@ -40,6 +40,7 @@ WORDS = (
     "masked",
     "standard",
     "mixture",
+    "labelled",
     "anywhere",
     "clusters",
     "truth",

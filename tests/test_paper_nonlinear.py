@@ -187,7 +187,7 @@ def test_rows_of_labels_are_held_against_the_truth_and_against_decoded_labels():
     what = "SumPoolingMixture, mixture of labels, masked: MCC, draws"
     point = both(-3.1, (0.94, 0.95))[what]
     assert not point.holds
-    assert point.reason == table3_page.UNFINISHED
+    assert point.reason == table3_page.BEHIND_TRUTH
     assert both(-2.9, (0.94, 0.95))[what].reason == table3_page.LIKELY
     rows = list(nonlinear_page.rows([result("masked", "PoE", "labelled", 0, -3.1)]))
     assert rows[0][2] == "mixture of labels"

@@ -38,9 +38,9 @@ LIKELY = (
     "in every seed the fit is more likely than the true model, on the rows that it was "
     "trained on, so that their likelihood does not ask for the true latents"
 )
-UNFINISHED = (
-    "this family holds the true model, and the fit is less likely in some seed: training "
-    "is not at its end"
+BEHIND_TRUTH = (
+    "this family holds the true model, and the fit is less likely in some seed: training is "
+    "not at its end, or the bound prefers another fit with a posterior of this form"
 )
 ABOUT = """\
 x = f(z) + 0.1 ε with two latents, and a label of five values that moves them. LLH: by
@@ -127,7 +127,7 @@ def compared(results: Results) -> Iterator[Point]:
             yield from _from_truth(name, chosen(best, aggregation=name), runs)
     labelled = chosen(stratified, prior="labelled")
     for (name,), runs in grouped(labelled, "aggregation").items():
-        yield from _near_truth(f"{name}, mixture of labels", runs, UNFINISHED)
+        yield from _near_truth(f"{name}, mixture of labels", runs, BEHIND_TRUTH)
         decoded = chosen(best, aggregation=name, start="clusters")
         yield from _labels_known(name, runs, decoded)
     for (beta,), runs in grouped(results, "beta").items():

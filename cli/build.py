@@ -37,7 +37,12 @@ def svi(config: Config, data: cs.MultimodalData, num_steps: int) -> numpyro.infe
 def _method(config: Config, data: cs.MultimodalData) -> cs.Method:
     latent_dim, networks = config["latent_dim"], _networks(config, data)
     prior = build("prior", cs.PRIORS, config["prior"], latent_dim)
-    model = cs.multimodal_model(prior, _likelihoods(config, data), networks.decoders)
+    label = config["label"]
+    decoded = (
+        {name: make for name, make in given.items() if name != label}
+        for given in (_likelihoods(config, data), networks.decoders)
+    )
+    model = cs.multimodal_model(prior, *decoded, label=label)
     aggregation = _aggregation(config)
     sizes = (networks.encoders, aggregation, networks.num_features)
     elbo = build("bound", cs.BOUNDS, config["bound"], **_of_bound(config))

@@ -3,13 +3,13 @@
 from collections.abc import Mapping
 
 import consilience as cs
-from consilience.cli.choices import build
+from consilience.cli.choices import build, shown
 from consilience.cli.defaults import NEED_EXPERTS, usual_aggregation
 from consilience.cli.keys import ESTIMATORS
 from consilience.cli.presets import bound_of
 from consilience.cli.settings import takes
 
-IN_PRESET = ("prior", "aggregation", "head", "bound", "subsets")
+IN_PRESET = ("prior", "label", "aggregation", "head", "bound", "subsets")
 
 
 def check_together(given: Mapping[str, object]) -> None:
@@ -28,6 +28,7 @@ def check_together(given: Mapping[str, object]) -> None:
     made = bound_of(preset["name"]) if preset else cs.BOUNDS[bound["name"]]
     _check_bound(preset or bound, made, given)
     if not preset:
+        _check_label(given)
         _check_head(given)
         _check_experts(bound["name"], given)
         _check_estimator(bound, given)
@@ -47,6 +48,26 @@ def _check_bound(choice: Mapping, made: type, given: Mapping[str, object]) -> No
             raise ValueError(
                 f"{name}: expected none beside {choice['name']}, whose bound takes none; "
                 f"bounds that do are {', '.join(can)}"
+            )
+
+
+def _check_label(given: Mapping[str, object]) -> None:
+    """It is a component of the prior, and has neither likelihood nor decoder."""
+    label = given.get("label")
+    if label is None:
+        return
+    prior = given.get("prior") or {"name": "standard_normal"}
+    if not takes(cs.PRIORS[prior["name"]], "num_components"):
+        can = [p for p, make in cs.PRIORS.items() if takes(make, "num_components")]
+        raise ValueError(
+            f"label: expected a mixture as prior, {' or '.join(can)}, got {prior['name']}"
+        )
+    for key in ("likelihoods", "decoders"):
+        chosen = given.get(key) or {}
+        if label in chosen and not isinstance(chosen.get("name"), str):
+            raise ValueError(
+                f"{key}: expected none for {label}, which is the label of the prior's "
+                f"components, got {shown(chosen[label])}"
             )
 
 

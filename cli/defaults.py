@@ -78,6 +78,8 @@ def resolve(config: dict, arrays: Arrays, num_rows: int) -> dict:
         found = looks(arrays, name).likelihood
         if name in logged:
             found = {"name": "learned_normal"}
+        if name == config["label"]:
+            likelihood = _of_label(config)
         by_modality["likelihoods"][name] = likelihood = likelihood or found
         encoder = of_modality(config["encoders"] or {}, name)
         by_modality["encoders"][name] = encoder or _encoder(likelihood, arrays, name)
@@ -88,6 +90,12 @@ def resolve(config: dict, arrays: Arrays, num_rows: int) -> dict:
     resolved["standardize"] = _scaled(resolved, logged, names) or "none"
     resolved["epochs"] = config["epochs"] or _epochs(num_rows, config["batch_size"])
     return resolved
+
+
+def _of_label(config: dict) -> dict:
+    """As what a label is encoded and completed; p(label | z) is the prior's."""
+    count = config["prior"]["num_components"]
+    return {"name": "categorical", "num_classes": count}
 
 
 def _parts(config: dict) -> dict:
@@ -160,6 +168,8 @@ def steps(num_rows: int, batch_size: int) -> int:
 
 
 def _check_modalities(config: dict, names: tuple[str, ...]) -> None:
+    if config["label"] is not None:
+        check_known("label", "modality called", [config["label"]], names)
     for key in ("likelihoods", "encoders", "decoders", "weights", "log", "standardize"):
         value = config[key]
         if isinstance(value, list):

@@ -43,7 +43,16 @@ def _line(arrays: Arrays, config: Mapping, name: str) -> list[str]:
 
 def model(config: Mapping) -> str:
     """Which parts were chosen, in a line."""
-    keys = ("preset", "prior", "aggregation", "head", "bound", "latent_dim", "epochs")
+    keys = (
+        "preset",
+        "prior",
+        "label",
+        "aggregation",
+        "head",
+        "bound",
+        "latent_dim",
+        "epochs",
+    )
     said = [f"{key} {_word(config[key])}" for key in keys if config[key] is not None]
     return ", ".join(said)
 

@@ -127,6 +127,14 @@ KEYS: dict[str, Key] = {
         None,
         f"of z: {_names(cs.PRIORS)} (default: standard_normal)",
     ),
+    "label": Key(
+        MODEL,
+        OrNone(TEXT),
+        None,
+        "modality of whole numbers that says which component of a mixture prior a sample "
+        "is of (default: none)",
+        "MODALITY",
+    ),
     "decoders": Key(
         MODEL,
         Choices(Choice(cs.DECODERS)),

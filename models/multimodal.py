@@ -1,5 +1,6 @@
 """The generative model: one shared latent cause, one likelihood per modality."""
 
+import math
 from collections.abc import Callable, Mapping
 
 import numpyro
@@ -42,8 +43,9 @@ def multimodal_model(
         likelihoods: one for all modalities, or by name, as in `LIKELIHOODS`.
         decoders: constructor of the networks, for all modalities or by name, as in
             `DECODERS`.
-        label: a modality of integers 0 .. K - 1, one a row, for a prior of K components.
-            It has neither likelihood nor decoder: leave it out of mappings by name.
+        label: a modality of integers 0 .. K - 1, `[N]` or `[N, 1]`, for a prior of K
+            components. It has neither likelihood nor decoder: mappings by name are of the
+            others.
 
     Returns:
         `model(data, subset=None)`: samples "z" `[N, D]` and one site per modality,
@@ -78,7 +80,11 @@ def _component(
             f"label: expected a prior that is a mixture, whose component {label!r} says, "
             f"got {type(p_z).__name__}"
         )
-    return dist.Categorical(logits=p_z.component_log_probs(z))
+    logits = p_z.component_log_probs(z)
+    shape = data.event_shapes[data.index(label)]
+    if math.prod(shape) == 1:  # a table of one column is a label, too
+        logits = logits.reshape(data.size, *shape, -1)
+    return dist.Categorical(logits=logits)
 
 
 def decoded(

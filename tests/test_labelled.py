@@ -66,6 +66,14 @@ def test_joint_density_is_that_of_rows_whose_component_is_known():
     np.testing.assert_allclose(log_joint(data, z, kernel), expected, rtol=1e-5)
 
 
+def test_a_table_of_one_column_is_a_label():
+    data, z, kernel = example(20)
+    x, u = (np.asarray(data.values[name]) for name in data.names)
+    column = cs.MultimodalData.from_arrays({"x": x, "u": u[:, None].astype(float)})
+    expected = log_joint(data, z, kernel)
+    np.testing.assert_allclose(log_joint(column, z, kernel), expected, rtol=1e-6)
+
+
 def test_a_label_that_does_not_count_leaves_the_mixture():
     data, z, kernel = example(20)
     components = stats.norm(LOC, SPREAD).logpdf(z[:, None]).sum(-1)

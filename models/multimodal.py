@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable, Mapping
 
+import jax.numpy as jnp
 import numpyro
 import numpyro.distributions as dist
 from jaxtyping import Array, Bool
@@ -71,6 +72,15 @@ def _component(
     label: str, data: MultimodalData, p_z: dist.Distribution, z: Array
 ) -> dist.Distribution:
     """p(c | z) of a mixture."""
+    _check_label(label, data, p_z)
+    logits = p_z.component_log_probs(z)
+    shape = data.event_shapes[data.index(label)]
+    if math.prod(shape) == 1:  # a table of one column is a label, too
+        logits = logits.reshape(data.size, *shape, -1)
+    return dist.Categorical(logits=logits)
+
+
+def _check_label(label: str, data: MultimodalData, p_z: dist.Distribution) -> None:
     if label not in data.names:
         raise ValueError(
             f"label: expected one of the modalities {', '.join(data.names)}, got {label!r}"
@@ -80,11 +90,11 @@ def _component(
             f"label: expected a prior that is a mixture, whose component {label!r} says, "
             f"got {type(p_z).__name__}"
         )
-    logits = p_z.component_log_probs(z)
-    shape = data.event_shapes[data.index(label)]
-    if math.prod(shape) == 1:  # a table of one column is a label, too
-        logits = logits.reshape(data.size, *shape, -1)
-    return dist.Categorical(logits=logits)
+    values = data.values.get(label)
+    if values is not None and not jnp.issubdtype(values.dtype, jnp.integer):
+        raise TypeError(
+            f"label: expected integers in modality {label!r}, got {values.dtype}"
+        )
 
 
 def decoded(

@@ -69,7 +69,7 @@ def test_joint_density_is_that_of_rows_whose_component_is_known():
 def test_a_table_of_one_column_is_a_label():
     data, z, kernel = example(20)
     x, u = (np.asarray(data.values[name]) for name in data.names)
-    column = cs.MultimodalData.from_arrays({"x": x, "u": u[:, None].astype(float)})
+    column = cs.MultimodalData.from_arrays({"x": x, "u": u[:, None]})
     expected = log_joint(data, z, kernel)
     np.testing.assert_allclose(log_joint(column, z, kernel), expected, rtol=1e-6)
 
@@ -150,14 +150,19 @@ def test_labelled_clusters_find_sources_and_a_fit_predicts_missing_labels(tmp_pa
 def test_label_is_refused_where_it_says_no_component():
     data = example(20)[0]
 
-    def run(**settings):
+    def run(rows=data, **settings):
         with handlers.seed(rng_seed=0):
-            model_of(**settings)(data)
+            model_of(**settings)(rows)
 
     with pytest.raises(ValueError, match=r"label: expected .* x, u, got 'word'"):
         run(label="word")
     with pytest.raises(TypeError, match="label: expected a prior that is a mixture"):
         run(prior=cs.standard_normal(LATENT))
+    values = {name: np.asarray(data.values[name], float) for name in data.names}
+    with pytest.raises(
+        TypeError, match="label: expected integers in .*'u', got float32"
+    ):
+        run(rows=cs.MultimodalData.from_arrays(values))
     both = {"x": cs.NormalLikelihood(), "u": cs.CategoricalLikelihood(CLASSES)}
     with pytest.raises(ValueError, match="likelihoods: expected the modalities x, got"):
         run(likelihoods=both)

@@ -34,9 +34,10 @@ def multimodal_model(
 
         p(z, u = c) = π_c p_c(z),    so that    p(u = c | z) = π_c p_c(z) / p(z)
 
-    which is the model of Khemakhem et al. 2020 (Variational Autoencoders and Nonlinear ICA)
-    with the label as a modality: it may be missing, and be predicted. Labels then say what
-    components are, and with them sources are found that no free decoder of labels finds.
+    which is the model of Khemakhem et al. 2020 (Variational Autoencoders and Nonlinear ICA,
+    equation 5) with the label as a modality: it may be missing, and be predicted. Labels
+    then say what components are, and help to find sources that a decoder of labels often
+    misses. With β other than 1 the two factors p(z) and p(u | z) are weighted apart.
 
     Args:
         prior: function without arguments, or of the covariates, that returns p(z), as in
@@ -46,7 +47,9 @@ def multimodal_model(
             `DECODERS`.
         label: a modality of integers 0 .. K - 1, `[N]` or `[N, 1]`, for a prior of K
             components. It has neither likelihood nor decoder: mappings by name are of the
-            others.
+            others. Component c is label c: start the prior accordingly
+            (`semitied_clusters` with `labels`; `gaussian_mixture(start=points)` and
+            pseudo-inputs of a VampPrior have an order of their own).
 
     Returns:
         `model(data, subset=None)`: samples "z" `[N, D]` and one site per modality,
@@ -74,10 +77,8 @@ def _component(
     """p(c | z) of a mixture."""
     _check_label(label, data, p_z)
     logits = p_z.component_log_probs(z)
-    shape = data.event_shapes[data.index(label)]
-    if math.prod(shape) == 1:  # a table of one column is a label, too
-        logits = logits.reshape(data.size, *shape, -1)
-    return dist.Categorical(logits=logits)
+    shape = data.event_shapes[data.index(label)]  # (), or (1,) of tables
+    return dist.Categorical(logits=logits.reshape(data.size, *shape, -1))
 
 
 def _check_label(label: str, data: MultimodalData, p_z: dist.Distribution) -> None:
@@ -90,10 +91,12 @@ def _check_label(label: str, data: MultimodalData, p_z: dist.Distribution) -> No
             f"label: expected a prior that is a mixture, whose component {label!r} says, "
             f"got {type(p_z).__name__}"
         )
-    values = data.values.get(label)
-    if values is not None and not jnp.issubdtype(values.dtype, jnp.integer):
-        raise TypeError(
-            f"label: expected integers in modality {label!r}, got {values.dtype}"
+    shape, values = data.event_shapes[data.index(label)], data.values.get(label)
+    kind = jnp.int32 if values is None else values.dtype  # None: it is generated
+    if math.prod(shape) != 1 or not jnp.issubdtype(kind, jnp.integer):
+        raise ValueError(
+            f"label: expected one integer a row in modality {label!r}, got {kind} of shape "
+            f"{shape}; rows that have none are masked ones, or said by `present`"
         )
 
 

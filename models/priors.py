@@ -133,7 +133,8 @@ def label_conditional(
 
     The prior of iVAE (Khemakhem et al. 2020; Hirt et al. 2024, section 5.2); means start
     as draws from N(0, I). A label that may be missing is one more modality instead
-    (Example 6): `CategoricalLikelihood(num_labels)` with an `EmbeddingEncoder`.
+    (Example 6): as the component of a mixture, `multimodal_model(..., label=...)`, or with
+    a decoder, `CategoricalLikelihood(num_labels)`.
 
     Args:
         latent_dim: D.

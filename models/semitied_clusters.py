@@ -73,7 +73,7 @@ def semitied_clusters(
     found = (
         _searched(white, num_components)
         if labels is None
-        else _labelled(white, num_components, np.asarray(labels))
+        else _labelled(white, num_components, np.ma.asanyarray(labels))
     )
     W = unmixing_matrix(found.covariances, found.weights)
     W = W / (white @ W.T).std(0)[:, None]
@@ -90,7 +90,32 @@ def _searched(points: np.ndarray, num_components: int) -> Moments:
 
 
 def _labelled(points: np.ndarray, num_components: int, labels: np.ndarray) -> Moments:
+    """Of points that have variance 1 together."""
     count, dim = points.shape
+    _check_labels(labels, count, num_components)
+    sizes = np.bincount(labels, minlength=num_components)
+    if sizes.min() <= dim:
+        raise ValueError(
+            f"labels: expected more than {dim} points of each, got {sizes.min()} of label "
+            f"{sizes.argmin()}"
+        )
+    own = [points[labels == c] for c in range(num_components)]
+    means = np.array([x.mean(0) for x in own])
+    covariances = np.array([np.cov(x.T).reshape(dim, dim) for x in own])
+    ranks = (np.linalg.eigvalsh(covariances) > FLAT).sum(-1)
+    if ranks.min() < dim:
+        raise ValueError(
+            f"labels: expected points of label {ranks.argmin()} to spread in all {dim} "
+            f"directions, got a spread in {ranks.min()}"
+        )
+    return Moments(sizes / count, means, covariances)
+
+
+def _check_labels(labels: np.ndarray, count: int, num_components: int) -> None:
+    if np.ma.is_masked(labels):
+        raise ValueError(
+            "labels: expected one for each point, got masked ones; leave those points out"
+        )
     if labels.shape != (count,) or not np.issubdtype(labels.dtype, np.integer):
         raise ValueError(
             f"labels: expected one integer for each of {count} points, got {labels.dtype} "
@@ -101,16 +126,6 @@ def _labelled(points: np.ndarray, num_components: int, labels: np.ndarray) -> Mo
             f"labels: expected 0 to {num_components - 1}, got {labels.min()} to "
             f"{labels.max()}"
         )
-    sizes = np.bincount(labels, minlength=num_components)
-    if sizes.min() <= dim:
-        raise ValueError(
-            f"labels: expected more than {dim} points of each, got {sizes.min()} of label "
-            f"{sizes.argmin()}"
-        )
-    own = [points[labels == c] for c in range(num_components)]
-    means = np.array([x.mean(0) for x in own])
-    covariances = np.array([np.cov(x.T).reshape(dim, dim) for x in own])
-    return Moments(sizes / count, means, covariances)
 
 
 def _whitening(points: np.ndarray, num_components: int) -> Float[np.ndarray, "_ _"]:

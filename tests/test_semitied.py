@@ -103,6 +103,28 @@ def test_labels_that_are_no_clusters_are_refused(labels, message):
         cs.semitied_clusters(points, COMPONENTS, labels)
 
 
+@pytest.mark.parametrize(("kind", "rank"), [("point", 0), ("axis", 1), ("line", 1)])
+def test_labels_of_points_without_a_spread_are_refused(kind, rank):
+    rng = np.random.default_rng(0)
+    points, labels = rng.normal(size=(60, 2)), np.arange(60) % 3
+    along = {"point": [0.0, 0.0], "axis": [1.0, 0.0], "line": [1.0, -2.0]}[kind]
+    points[labels == 1] = 0.3 + rng.normal(size=(20, 1)) * along
+    message = (
+        f"labels: expected points of label 1 .* 2 directions, got a spread in {rank}"
+    )
+    with pytest.raises(ValueError, match=message):
+        cs.semitied_clusters(points, 3, labels)
+
+
+def test_masked_labels_are_refused():
+    points = np.random.default_rng(0).normal(size=(60, DIM))
+    labels = np.ma.masked_array(np.arange(60) % 3, np.arange(60) == 7)
+    with pytest.raises(
+        ValueError, match="labels: expected one for each point, got masked"
+    ):
+        cs.semitied_clusters(points, 3, labels)
+
+
 def test_prior_starts_as_the_clusters():
     points, _ = example()
     start = cs.semitied_clusters(points, COMPONENTS)

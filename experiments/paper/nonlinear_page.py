@@ -7,6 +7,7 @@ import numpy as np
 from consilience.experiments.paper.page import (
     Point,
     Results,
+    budget_of,
     figures,
     grouped,
     higher,
@@ -76,10 +77,13 @@ def rows(results: Results) -> Iterator[tuple[str, ...]]:
 
 
 def by_budget(results: Results, tables: Callable[[Results], str]) -> list[str]:
-    """What `tables` says of each number of rows and steps, under a line of its own."""
+    """What `tables` says of each budget, under a line of its own."""
+    found: dict[tuple, list] = {}
+    for each in results:
+        found.setdefault(budget_of(each), []).append(each)
     return [
-        f"{size} rows, {steps} steps:\n\n{tables(runs)}"
-        for (size, steps), runs in sorted(grouped(results, "rows", "steps").items())
+        f"{count} rows, {steps} steps{size and f', {size} networks'}:\n\n{tables(runs)}"
+        for (count, steps, size), runs in sorted(found.items())
     ]
 
 

@@ -35,6 +35,12 @@ def grouped(results: Results, *keys: str) -> dict[tuple, list[Mapping]]:
     return found
 
 
+def budget_of(result: Mapping) -> tuple[int, int, str]:
+    """Rows, steps and size of the networks."""
+    settings = result["settings"]
+    return (settings.get("rows", 0), settings.get("steps", 0), settings.get("size", ""))
+
+
 def figures(results: Results, name: str) -> np.ndarray:
     """One figure of several results; what was not finite is NaN."""
     values = [each["figures"][name] for each in results]

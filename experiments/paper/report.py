@@ -5,7 +5,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import ModuleType
 
-from consilience.experiments.paper.page import Results, figures, markdown, spread
+from consilience.experiments.paper.page import (
+    Results,
+    budget_of,
+    figures,
+    markdown,
+    spread,
+)
 from consilience.experiments.paper.study import read
 
 HEAD = """\
@@ -78,8 +84,8 @@ def _section(folder: Path, table: ModuleType, every: Results) -> str:
     """Of the budget that most trainings had; how others came out stands below."""
     every = in_order(every)
     whole, shown = finite(every), of_usual_budget(every)
-    usual = {_budget(each) for each in shown}
-    others = [each for each in whole if _budget(each) not in usual]
+    usual = {budget_of(each) for each in shown}
+    others = [each for each in whole if budget_of(each) not in usual]
     parts = [f"## {table.TITLE}", about(every, shown, others), table.TRAINED]
     if shown:
         parts.append(table.section(shown))
@@ -110,19 +116,14 @@ def finite(results: Results) -> list[Mapping]:
 def of_usual_budget(results: Results) -> list[Mapping]:
     """The finite ones with the rows, steps and networks that most were run with."""
     whole = finite(results)
-    budgets = Counter(_budget(each) for each in whole)
+    budgets = Counter(budget_of(each) for each in whole)
     usual = max(budgets, key=lambda budget: (budgets[budget], budget), default=None)
-    return [each for each in whole if _budget(each) == usual]
-
-
-def _budget(result: Mapping) -> tuple[int, int, str]:
-    settings = result["settings"]
-    return (settings.get("rows", 0), settings.get("steps", 0), settings.get("size", ""))
+    return [each for each in whole if budget_of(each) == usual]
 
 
 def settling(results: Results, name: str) -> str:
     """How a figure depends on the steps, of the rows that were run with several."""
-    columns = sorted({_budget(each)[1] for each in results})
+    columns = sorted({budget_of(each)[1] for each in results})
     lines = []
     for row, runs in _rows(results).items():
         found = {steps: _mean(runs, steps, name) for steps in columns}
@@ -145,7 +146,9 @@ def _rows(results: Results) -> dict[str, list[Mapping]]:
 
 
 def _mean(runs: Results, steps: int, name: str) -> str:
-    mine = [run for run in runs if _budget(run)[1] == steps and name in run["figures"]]
+    mine = [
+        run for run in runs if budget_of(run)[1] == steps and name in run["figures"]
+    ]
     if not mine:
         return ""
     values = figures(mine, name)
@@ -156,7 +159,7 @@ def about(every: Results, shown: Results, others: Results) -> str:
     """Of what budget, how many, how long, on what; what is not shown."""
     lines = []
     if shown:
-        rows, steps, size = _budget(shown[0])
+        rows, steps, size = budget_of(shown[0])
         networks = f", networks of size *{size}*" if size else ""
         lines.append(f"{rows} rows, {steps} steps{networks}: {_effort(shown)}.")
         lines += _held_fixed(shown)

@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import numpyro
+import numpyro.distributions as dist
 import optax
 import pytest
 from numpyro import handlers
@@ -93,7 +94,7 @@ def test_likelihood_of_labels_alone_is_their_share():
     def guide(data, subset=None):
         """p(z | u) itself."""
         u = data.values["u"]
-        law = numpyro.distributions.Normal(jnp.asarray(LOC)[u], jnp.asarray(SPREAD)[u])
+        law = dist.Normal(jnp.asarray(LOC)[u], jnp.asarray(SPREAD)[u])
         with data.plate():
             numpyro.sample("z", law.to_event(1))
 
@@ -182,3 +183,30 @@ def test_labels_beyond_the_components_are_refused_before_training():
         ValueError, match=r"modality 'u', row 3: expected values in the"
     ):
         cs.fit(KEY, svi, wrong, num_epochs=1)
+
+
+def test_masked_bound_at_the_exact_posterior_is_the_likelihood():
+    """p(z | x, u) is a Gaussian of precision diag(1/s_u²) + K Kᵀ / σ²."""
+    data, _, kernel = example(30)
+    x, u = (np.asarray(data.values[name]) for name in data.names)
+    noise, prior = np.eye(4) * SCALE**2, SPREAD[u] ** -2.0
+    precision = prior[:, :, None] * np.eye(LATENT) + kernel @ kernel.T / SCALE**2
+    pulled = prior * LOC[u] + x @ kernel.T / SCALE**2
+    mean = np.linalg.solve(precision, pulled[..., None])[..., 0]
+    law = dist.MultivariateNormal(
+        jnp.asarray(mean), precision_matrix=jnp.asarray(precision)
+    )
+
+    def guide(data, subset=None):
+        with data.plate():
+            numpyro.sample("z", law)
+
+    elbo = cs.MaskedELBO(subsets=cs.Fixed((True, True)), estimator=cs.Pathwise())
+    found = -elbo.loss(KEY, true_params(kernel), model_of(), guide, data)
+    spread = [kernel.T @ np.diag(s**2) @ kernel + noise for s in SPREAD]
+    of_x = [
+        stats.multivariate_normal(LOC[c] @ kernel, spread[c]).logpdf(each)
+        for c, each in zip(u, x, strict=True)
+    ]
+    expected = np.sum(of_x) + np.log(SHARES[u]).sum()
+    np.testing.assert_allclose(found, expected, rtol=1e-4)

@@ -44,7 +44,7 @@ def test_a_label_is_encoded_and_not_decoded(prior):
     rows = data.rows(tables(), found)
     train.check(found, rows)  # traced, not compiled
     with handlers.seed(rng_seed=0), handlers.trace() as sites:
-        svi(found, rows, 10).model(rows)
+        svi(found, rows, 10).model(data.unscaled(rows, found))
     assert sites["type"]["fn"].event_shape == (1,)
     assert "decoder.x$params" in sites
     assert "decoder.type$params" not in sites

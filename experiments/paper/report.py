@@ -122,10 +122,14 @@ def of_usual_budget(results: Results) -> list[Mapping]:
 
 
 def settling(results: Results, name: str) -> str:
-    """How a figure depends on the steps, of the rows that were run with several."""
+    """How a figure depends on the steps, of the rows that were run with several.
+
+    Of each row the seeds that all of its numbers of steps had.
+    """
     columns = sorted({budget_of(each)[1] for each in results})
     lines = []
-    for row, runs in _rows(results).items():
+    for row, every in _rows(results).items():
+        runs = _of_shared_seeds(every)
         found = {steps: _mean(runs, steps, name) for steps in columns}
         if sum(text != "" for text in found.values()) > 1:
             lines.append((row, *found.values()))
@@ -133,7 +137,8 @@ def settling(results: Results, name: str) -> str:
         return ""
     words = name.replace("_", " ")
     header = (f"{words} by steps", *map(str, columns))
-    return f"How many steps it takes, {words}:\n\n{markdown(header, lines)}"
+    title = f"How many steps it takes, {words}, with the same seeds in a line:"
+    return f"{title}\n\n{markdown(header, lines)}"
 
 
 def _rows(results: Results) -> dict[str, list[Mapping]]:
@@ -143,6 +148,14 @@ def _rows(results: Results) -> dict[str, list[Mapping]]:
         rest = {k: v for k, v in each["settings"].items() if k not in ("steps", "seed")}
         found.setdefault(", ".join(map(str, rest.values())), []).append(each)
     return found
+
+
+def _of_shared_seeds(runs: Results) -> list[Mapping]:
+    seeds: dict[int, set] = {}
+    for each in runs:
+        seeds.setdefault(budget_of(each)[1], set()).add(each["settings"]["seed"])
+    shared = set.intersection(*seeds.values())
+    return [each for each in runs if each["settings"]["seed"] in shared]
 
 
 def _mean(runs: Results, steps: int, name: str) -> str:

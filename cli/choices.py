@@ -85,7 +85,7 @@ class Choices(Kind):
 
     def read(self, where: str, value: object) -> dict:
         """{"name": ...} for all modalities, or such a mapping by modality."""
-        if isinstance(value, str) or _for_all(value):
+        if isinstance(value, str) or for_all(value):
             return self.choice.read(where, value)
         if not isinstance(value, Mapping) or not value:
             self.refuse(where, value)
@@ -106,13 +106,14 @@ class Choices(Kind):
         return name, choice
 
 
-def _for_all(value: object) -> bool:
+def for_all(value: object) -> bool:
+    """Whether a choice is one for all modalities, and not by name."""
     return isinstance(value, Mapping) and isinstance(value.get("name"), str)
 
 
 def of_modality(choices: dict, name: str) -> dict | None:
     """The choice that holds for a modality, if there is one."""
-    return choices if _for_all(choices) else choices.get(name)
+    return choices if for_all(choices) else choices.get(name)
 
 
 def shown(choice: object) -> object:

@@ -1,9 +1,9 @@
 """Keys that cannot stand together."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import consilience as cs
-from consilience.cli.choices import build, shown
+from consilience.cli.choices import build, for_all, shown
 from consilience.cli.defaults import NEED_EXPERTS, usual_aggregation
 from consilience.cli.keys import ESTIMATORS
 from consilience.cli.presets import bound_of
@@ -41,10 +41,14 @@ def check_together(given: Mapping[str, object]) -> None:
         )
 
 
+def _that_take(setting: str, registry: Mapping[str, Callable]) -> list[str]:
+    return [name for name, make in registry.items() if takes(make, setting)]
+
+
 def _check_bound(choice: Mapping, made: type, given: Mapping[str, object]) -> None:
     for name in ("subsets", "estimator"):
         if given.get(name) is not None and not takes(made, name):
-            can = [b for b, make in cs.BOUNDS.items() if takes(make, name)]
+            can = _that_take(name, cs.BOUNDS)
             raise ValueError(
                 f"{name}: expected none beside {choice['name']}, whose bound takes none; "
                 f"bounds that do are {', '.join(can)}"
@@ -58,13 +62,13 @@ def _check_label(given: Mapping[str, object]) -> None:
         return
     prior = given.get("prior") or {"name": "standard_normal"}
     if not takes(cs.PRIORS[prior["name"]], "num_components"):
-        can = [p for p, make in cs.PRIORS.items() if takes(make, "num_components")]
+        can = _that_take("num_components", cs.PRIORS)
         raise ValueError(
             f"label: expected a mixture as prior, {' or '.join(can)}, got {prior['name']}"
         )
     for key in ("likelihoods", "decoders"):
         chosen = given.get(key) or {}
-        if label in chosen and not isinstance(chosen.get("name"), str):
+        if label in chosen and not for_all(chosen):
             raise ValueError(
                 f"{key}: expected none for {label}, which is the label of the prior's "
                 f"components, got {shown(chosen[label])}"
@@ -76,7 +80,7 @@ def _check_head(given: Mapping[str, object]) -> None:
     aggregation = aggregation or usual_aggregation(given)
     if given.get("head") is None or takes(cs.AGGREGATIONS[aggregation], "head"):
         return
-    can = [a for a, make in cs.AGGREGATIONS.items() if takes(make, "head")]
+    can = _that_take("head", cs.AGGREGATIONS)
     raise ValueError(
         f"head: expected none beside aggregation {aggregation}, which has its "
         f"own; those that take one are {', '.join(can)}"

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Bool
 
-from consilience.cli.choices import of_modality
+from consilience.cli.choices import for_all, of_modality
 from consilience.cli.names import check_known
 from consilience.datasets.contents import Arrays
 
@@ -174,7 +174,7 @@ def _check_modalities(config: dict, names: tuple[str, ...]) -> None:
         value = config[key]
         if isinstance(value, list):
             check_known(key, "modality called", value, names)
-        if isinstance(value, dict) and not isinstance(value.get("name"), str):
+        if isinstance(value, dict) and not for_all(value):
             check_known(key, "modality called", value, names)
 
 

@@ -55,6 +55,11 @@ def multimodal_model(
         `model(data, subset=None)`: samples "z" `[N, D]` and one site per modality,
         observed where `data` has its values and generated where it has not; a modality
         outside `subset` counts nothing.
+
+    Raises, when the model runs:
+        ValueError: mappings are not of the modalities; `label` is none of them, or not one
+            integer a row.
+        TypeError: `label` is given, and the prior is no mixture.
     """
     observe_all = decoded(likelihoods, decoders)
 

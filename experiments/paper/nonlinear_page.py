@@ -10,6 +10,7 @@ from consilience.experiments.paper.page import (
     budget_of,
     figures,
     grouped,
+    grouped_by,
     higher,
     paired,
     spread,
@@ -78,12 +79,9 @@ def rows(results: Results) -> Iterator[tuple[str, ...]]:
 
 def by_budget(results: Results, tables: Callable[[Results], str]) -> list[str]:
     """What `tables` says of each budget, under a line of its own."""
-    found: dict[tuple, list] = {}
-    for each in results:
-        found.setdefault(budget_of(each), []).append(each)
     return [
         f"{count} rows, {steps} steps{size and f', {size} networks'}:\n\n{tables(runs)}"
-        for (count, steps, size), runs in sorted(found.items())
+        for (count, steps, size), runs in sorted(grouped_by(results, budget_of).items())
     ]
 
 

@@ -1,6 +1,6 @@
 """What tables are written with: points, means, differences paired by seed, Markdown."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -29,9 +29,18 @@ class Point(NamedTuple):
 
 def grouped(results: Results, *keys: str) -> dict[tuple, list[Mapping]]:
     """Results by the values of some settings, in order of appearance."""
-    found: dict[tuple, list[Mapping]] = {}
+    return grouped_by(
+        results, lambda each: tuple(each["settings"][key] for key in keys)
+    )
+
+
+def grouped_by[K](
+    results: Results, key: Callable[[Mapping], K]
+) -> dict[K, list[Mapping]]:
+    """Results by what a function says of each, in order of appearance."""
+    found: dict[K, list[Mapping]] = {}
     for each in results:
-        found.setdefault(tuple(each["settings"][key] for key in keys), []).append(each)
+        found.setdefault(key(each), []).append(each)
     return found
 
 

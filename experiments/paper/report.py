@@ -9,6 +9,7 @@ from consilience.experiments.paper.page import (
     Results,
     budget_of,
     figures,
+    grouped_by,
     markdown,
     spread,
 )
@@ -128,7 +129,7 @@ def settling(results: Results, name: str) -> str:
     """
     columns = sorted({budget_of(each)[1] for each in results})
     lines = []
-    for row, every in _rows(results).items():
+    for row, every in grouped_by(results, _row).items():
         runs = _of_shared_seeds(every)
         found = {steps: _mean(runs, steps, name) for steps in columns}
         if sum(text != "" for text in found.values()) > 1:
@@ -141,20 +142,19 @@ def settling(results: Results, name: str) -> str:
     return f"{title}\n\n{markdown(header, lines)}"
 
 
-def _rows(results: Results) -> dict[str, list[Mapping]]:
-    """Results that differ in steps and seed only, by their other settings in words."""
-    found: dict[str, list[Mapping]] = {}
-    for each in results:
-        rest = {k: v for k, v in each["settings"].items() if k not in ("steps", "seed")}
-        found.setdefault(", ".join(map(str, rest.values())), []).append(each)
-    return found
+def _row(result: Mapping) -> str:
+    """Settings but steps and seed, in words."""
+    settings = result["settings"]
+    return ", ".join(str(v) for k, v in settings.items() if k not in ("steps", "seed"))
 
 
 def _of_shared_seeds(runs: Results) -> list[Mapping]:
-    seeds: dict[int, set] = {}
-    for each in runs:
-        seeds.setdefault(budget_of(each)[1], set()).add(each["settings"]["seed"])
-    shared = set.intersection(*seeds.values())
+    """Those of seeds that every number of steps had."""
+    seeds = [
+        {each["settings"]["seed"] for each in some}
+        for some in grouped_by(runs, lambda each: budget_of(each)[1]).values()
+    ]
+    shared = set.intersection(*seeds)
     return [each for each in runs if each["settings"]["seed"] in shared]
 
 

@@ -62,7 +62,6 @@ paper: 5e-4 for 4000 epochs ({BUDGETS["full"].steps} steps), none of the rest.
 SETTLING, SIDE_BY_SIDE = ("llh", "mcc_samples"), True
 PICTURES = {f"{name}.png": each.words for name, each in figures.PICTURES.items()}
 BETAS = (1.0, 0.1)
-LABELLED = ("SumPooling", "SelfAttention", "SumPoolingMixture", "SelfAttentionMixture")
 FROM_TRUTH = (("SumPooling", "mixture"), ("SumPoolingMixture", "mixture"))
 
 
@@ -87,7 +86,8 @@ def cells(budget: Budget, options: Namespace) -> list[Cell]:
     every = [Row(*r, b, beta) for beta in BETAS for b in BOUNDS for r in ROWS]
     every += [Row(*r, b, estimator="implicit") for b in BOUNDS for r in MIXTURES]
     every += [Row(*r, "masked", start="clusters") for r in MIXTURE_PRIORS]
-    every += [Row(r, "labelled", "masked", start="clusters") for r in LABELLED]
+    labelled = [(name, "labelled") for name, _ in MIXTURE_PRIORS]
+    every += [Row(*r, "masked", start="clusters") for r in labelled]
     every += [Row(*r, "masked", start="truth") for r in FROM_TRUTH]
     found = []
     for row in [Row(*r) for r in FEW] if budget.size == "few" else every:

@@ -155,7 +155,7 @@ def _from_truth(name: str, every: Results, runs: Results) -> Iterator[Point]:
 
 def _labels_known(name: str, runs: Results, decoded: Results) -> Iterator[Point]:
     """What labels that are components do for correlations."""
-    mcc, llh = (paired(runs, decoded, name) for name in ("mcc_samples", "llh"))
+    mcc, llh = (paired(runs, decoded, x) for x in ("mcc_samples", "llh"))
     if len(mcc):
         yield Point(
             f"{name}, masked, from clusters: mixture of labels, not with labels decoded",

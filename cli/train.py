@@ -12,6 +12,7 @@ import consilience as cs
 from consilience.cli import beta, build, data, defaults, earlier, runs
 from consilience.cli.runs import Run
 from consilience.experiments.pictures import save
+from consilience.nn.executables import tracing
 
 ADVICE = (  # the library's in the words of the command line
     "Options of `consilience fit` for this: --clip-norm 10, a smaller --learning-rate, "
@@ -43,7 +44,8 @@ def check(config: Mapping, rows: cs.MultimodalData) -> None:
         batch = rows.batch(first)
         return svi.evaluate(svi.init(key, batch), batch)
 
-    jax.eval_shape(step, jax.eval_shape(jax.random.key, 0), rows.bare())
+    with tracing():
+        jax.eval_shape(step, jax.eval_shape(jax.random.key, 0), rows.bare())
 
 
 def train(run: Run, rows: cs.MultimodalData, *, resume: bool, quiet: bool) -> None:

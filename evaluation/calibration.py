@@ -16,6 +16,7 @@ from consilience.inference import programs
 from consilience.inference.contract import inspect
 from consilience.inference.draws import log_joint
 from consilience.inference.posterior import posterior
+from consilience.nn.executables import Program
 from consilience.nn.sizes import check_positive
 
 if TYPE_CHECKING:
@@ -116,7 +117,8 @@ def calibration(
         )
     key_data, key_rank = jax.random.split(rng_key)
     rows = data.bare().take(np.resize(np.arange(data.size), num_simulations))
-    simulated, latents = _simulate(key_data, model, params, rows, sites.local)
+    simulate = Program(partial(_simulate, model, sites.local))
+    simulated, latents = simulate(key_data, params, rows)
     ranks, names = {}, ()
     for i, subset in enumerate(_checked(subsets)):
         key = jax.random.fold_in(key_rank, i)
@@ -140,8 +142,7 @@ def _checked(subsets: Sequence[Subset]) -> list[Subset]:
     return found
 
 
-@partial(jax.jit, static_argnames=("model", "names"))
-def _simulate(rng_key, model, params, rows, names):
+def _simulate(model, names, rng_key, params, rows):
     """Rows with values of the model's own, and the latents that caused them."""
     trace = programs.run(model, params, rng_key, {}, rows.without_values())
     programs.require_params("model", trace, params)
@@ -161,14 +162,13 @@ def _ranks(
     draws = posterior(rng_key, guide, params, data, subset, **sizes)
     ranks = {n: (draws[n] < latents[n]).sum(0) for n in latents}
     both = {n: jnp.concatenate([latents[n][None], draws[n]]) for n in latents}
-    log_p = _log_joint(rng_key, model, params, data, subset, both)
+    joint = Program(partial(_log_joint, model, tuple(latents)))
+    log_p = joint(rng_key, params, data, subset, both)
     return ranks | {LOG_JOINT: (log_p[1:] < log_p[0]).sum(0)}
 
 
-@partial(jax.jit, static_argnames="model")
-def _log_joint(rng_key, model, params, data, subset, latents):
+def _log_joint(model, names, rng_key, params, data, subset, latents):
     """log p(x_S, z) of every draw, `[draws, N]`."""
-    names = tuple(latents)
 
     def one(latents):
         return log_joint(rng_key, model, params, data, subset, latents, names)[1]

@@ -16,6 +16,7 @@ from consilience.datasets.data import MultimodalData
 from consilience.evaluation.class_features import class_features, training_features
 from consilience.evaluation.labels import check_labels
 from consilience.inference.contract import require_data
+from consilience.nn.executables import Program
 from consilience.nn.mlp import MLP
 from consilience.nn.sizes import check_positive
 from consilience.training.order import epoch_order
@@ -90,7 +91,8 @@ def train_classifiers(
         network = MLP(x.shape[1], hidden, len(classes), rngs=nnx.Rngs(key_init))
         graph, weights = nnx.split(network)
         counts = data.present[:, data.index(name)].astype(x.dtype)
-        weights = _train(key_order, graph, weights, x, codes, counts, sizes)
+        train = Program(partial(_train, graph, sizes))
+        weights = train(key_order, weights, x, codes, counts)
         return Classifier(classes, features[name], partial(_logits, graph, weights))
 
     keys = jax.random.split(rng_key, len(data.names))
@@ -102,8 +104,7 @@ def _logits(graph, weights, x: Float[Array, "rows features"]) -> Array:
     return nnx.merge(graph, weights)(x)
 
 
-@partial(jax.jit, static_argnames=("graph", "sizes"))
-def _train(rng_key, graph, weights, x, codes, counts, sizes):
+def _train(graph, sizes, rng_key, weights, x, codes, counts):
     """Minimise the cross-entropy; rows count 0 or 1, so that shapes are the same."""
     num_epochs, batch_size, learning_rate = sizes
     steps = num_epochs * -(-len(x) // batch_size)

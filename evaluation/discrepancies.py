@@ -15,6 +15,7 @@ from consilience.inference.chunks import check_subset
 from consilience.inference.consistency import maximum_mean_discrepancy
 from consilience.inference.contract import inspect, require_features
 from consilience.inference.draws import sampler
+from consilience.nn.executables import Program
 from consilience.nn.sizes import check_positive
 
 
@@ -59,8 +60,8 @@ def prior_hole(
     sites, subset = _checked(model, guide, params, data, subset, num_swaps)
     key_q, key_p, key_swap = jax.random.split(rng_key, 3)
     rows = data.bare()
-    q = _draw(key_q, guide, params, rows, subset, sites.root)
-    p = _prior(key_p, model, params, rows, sites.root)
+    q = Program(partial(_draw, guide, sites.root))(key_q, params, rows, subset)
+    p = Program(partial(_prior, model, sites.root))(key_p, params, rows)
     return _test(key_swap, (q,), (p,), num_swaps)
 
 
@@ -97,9 +98,10 @@ def inconsistency(
     )
     key_full, key_part, key_swap = jax.random.split(rng_key, 3)
     rows = data.bare()
-    hidden = _features(key_full, guide, params, rows, subset)
-    full = _draw(key_full, guide, params, rows, rows.present, sites.root)
-    part = _draw(key_part, guide, params, rows, subset, sites.root)
+    draw = Program(partial(_draw, guide, sites.root))
+    hidden = Program(partial(_features, guide))(key_full, params, rows, subset)
+    full = draw(key_full, params, rows, rows.present)
+    part = draw(key_part, params, rows, subset)
     return _test(key_swap, (*hidden, full), (*hidden, part), num_swaps)
 
 
@@ -111,20 +113,17 @@ def _checked(model, guide, params, data, subset, num_swaps, also=lambda *_: None
     return sites, check_subset(data, subset)
 
 
-@partial(jax.jit, static_argnames=("guide", "site"))
-def _draw(rng_key, guide, params, data, subset, site):
+def _draw(guide, site, rng_key, params, data, subset):
     return sampler(rng_key, guide, params, data, subset)(rng_key).latents[site]
 
 
-@partial(jax.jit, static_argnames=("model", "site"))
-def _prior(rng_key, model, params, data, site):
+def _prior(model, site, rng_key, params, data):
     return programs.run(model, params, rng_key, {}, data.without_values())[site][
         "value"
     ]
 
 
-@partial(jax.jit, static_argnames="guide")
-def _features(rng_key, guide, params, data, subset) -> tuple[Array, ...]:
+def _features(guide, rng_key, params, data, subset) -> tuple[Array, ...]:
     """What S has of them; zero elsewhere."""
     trace = programs.run(guide, params, rng_key, {}, data, subset)
     leaves = jax.tree.leaves(programs.features(trace))

@@ -16,6 +16,7 @@ from consilience.inference.chunks import check_subset, over_rows
 from consilience.inference.contract import inspect
 from consilience.inference.draws import sampler
 from consilience.inference.posterior import generate
+from consilience.nn.executables import Program
 from consilience.nn.sizes import check_positive
 
 
@@ -63,9 +64,10 @@ def predictive_log_density(
     wanted = _checked(truth, data)
     if data.standardization is not None:
         wanted = data.standardization.apply(wanted)
+    densities = Program(partial(_densities, model, guide, num_samples))
 
     def work(key, rows, members, wanted):
-        return _densities(key, model, guide, params, rows, members, wanted, num_samples)
+        return densities(key, params, rows, members, wanted)
 
     found = over_rows(work, rng_key, data, subset, chunk_size, also=(wanted,))
     return {n: _in_first_units(x, data, n, wanted[n]) for n, x in found.items()}
@@ -102,8 +104,7 @@ def _in_first_units(log_p, data: MultimodalData, name: str, wanted) -> np.ndarra
     return np.asarray(log_p + term.sum(tuple(range(-joint, 0))))
 
 
-@partial(jax.jit, static_argnames=("model", "guide", "num_samples"))
-def _densities(rng_key, model, guide, params, data, subset, truth, num_samples):
+def _densities(model, guide, num_samples, rng_key, params, data, subset, truth):
     sample = sampler(rng_key, guide, params, data, subset)
     missing = {name: _missing(x) for name, x in truth.items()}
     filled = {

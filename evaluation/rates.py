@@ -14,6 +14,7 @@ from consilience.inference.chunks import over_rows
 from consilience.inference.contract import inspect
 from consilience.inference.estimators import STL, AnalyticKL, Estimator
 from consilience.inference.terms import Evaluation, Views
+from consilience.nn.executables import Program
 from consilience.nn.sizes import check_positive
 
 ESTIMATOR = AnalyticKL(otherwise=STL())
@@ -81,10 +82,10 @@ def row_rates(
     """
     check_positive(num_samples=num_samples, chunk_size=chunk_size)
     sites = inspect(model, guide, params, data, stratified=estimator.stratified)
+    program = Program(partial(_rows, estimator, model, guide, sites, num_samples))
 
     def work(key, rows, members):
-        fixed = (estimator, model, guide, sites, num_samples)
-        return _rows(key, params, rows, members, *fixed)
+        return program(key, params, rows, members)
 
     value, error = over_rows(work, rng_key, data, subset, chunk_size)
     jacobian = jnp.stack(
@@ -97,10 +98,7 @@ def row_rates(
     return Estimated(value, error)
 
 
-@partial(
-    jax.jit, static_argnames=("estimator", "model", "guide", "sites", "num_samples")
-)
-def _rows(rng_key, params, data, subset, estimator, model, guide, sites, num_samples):
+def _rows(estimator, model, guide, sites, num_samples, rng_key, params, data, subset):
     """Mean and standard error over draws, one draw in memory at a time."""
     count = jnp.ones((2, data.size))
     views = Views(

@@ -18,6 +18,7 @@ from consilience.datasets.data import MultimodalData
 from consilience.inference import programs
 from consilience.inference.chunks import check_subset
 from consilience.inference.contract import require_data
+from consilience.nn.executables import Program, tracing
 from consilience.nn.sizes import check_positive
 
 MIXED = 1.05
@@ -92,8 +93,9 @@ def reference_posterior(
         )
     subset = check_subset(data, subset)
     names, params = _latents(model, params, data)
+    program = Program(partial(_run, model, chains, names))
     parts = [
-        _chunk(rng_key, model, params, data.bare(), subset, start, chains, names)
+        _chunk(program, rng_key, params, data.bare(), subset, start, chains.chunk_size)
         for start in range(0, data.size, chains.chunk_size)
     ]
     latents, divergences = jax.tree.map(lambda *x: np.concatenate(x), *parts)
@@ -125,7 +127,8 @@ def _latents(model, params, data) -> tuple[tuple[str, ...], dict]:
         found.append(programs.sites_of(programs.latent_sites(trace)))
         own.update({n: params[n] for n in trace if n in params})
 
-    jax.eval_shape(look)
+    with tracing():
+        jax.eval_shape(look)
     if found[0].shared:
         raise ValueError(
             "model: expected latents of rows only, whose posterior a row has by itself, "
@@ -134,18 +137,17 @@ def _latents(model, params, data) -> tuple[tuple[str, ...], dict]:
     return found[0].local, own
 
 
-def _chunk(rng_key, model, params, data, subset, start, chains, names):
+def _chunk(program, rng_key, params, data, subset, start, chunk_size):
     """Rows from `start` on; the last chunk repeats a row, so that all have one shape."""
-    size = min(chains.chunk_size, data.size)
+    size = min(chunk_size, data.size)
     index = np.arange(start, start + size)
     rows = np.where(index < data.size, index, 0)
     keys = jax.vmap(jax.random.fold_in, (None, 0))(rng_key, index)
-    found = _run(keys, model, params, data.take(rows), subset[rows], chains, names)
+    found = program(keys, params, data.take(rows), subset[rows])
     return jax.tree.map(lambda x: x[: data.size - start], found)
 
 
-@partial(jax.jit, static_argnames=("model", "chains", "names"))
-def _run(keys, model, params, data, subset, chains: Chains, names):
+def _run(model, chains: Chains, names, keys, params, data, subset):
     def chain(key, index, members):
         row = dataclasses.replace(data.batch(index[None]), total=None)
         row = dataclasses.replace(row, present=members[None])

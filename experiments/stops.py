@@ -12,6 +12,7 @@ from numpyro.infer import SVI
 from numpyro.infer.svi import SVIState
 
 from consilience.datasets.data import MultimodalData
+from consilience.nn.executables import Program
 from consilience.training.start import initial_state
 
 
@@ -42,15 +43,15 @@ def train_with_stops(
     key_init, key_rows = jax.random.split(rng_key)
     state = initial_state(key_init, svi, data.batch(jnp.arange(size)), start)
     chunk = math.gcd(*stops)  # one compilation
+    advance = Program(partial(_advance, svi, chunk, size), donate=[0])
     for done in range(chunk, stops[-1] + 1, chunk):
-        state = _advance(svi, state, data, key_rows, done - chunk, chunk, size)
+        state = advance(state, data, key_rows, done - chunk)
         if done in stops:
             yield done, jax.tree.map(jnp.copy, svi.get_params(state))
 
 
-@partial(jax.jit, static_argnames=("svi", "steps", "size"), donate_argnames="state")
 def _advance(
-    svi: SVI, state: SVIState, data, rng_key, start, steps: int, size: int
+    svi: SVI, steps: int, size: int, state: SVIState, data, rng_key, start
 ) -> SVIState:
     def step(state, i):
         key = jax.random.fold_in(rng_key, i)

@@ -18,6 +18,7 @@ from consilience.inference.chunks import over_rows
 from consilience.inference.contract import inspect
 from consilience.inference.draws import log_joint, sampler
 from consilience.inference.likelihood import LogLikelihood, of_rows, of_weights
+from consilience.nn.executables import Program, tracing
 from consilience.nn.sizes import check_positive
 
 ACCEPTANCE = 0.65
@@ -77,9 +78,10 @@ def annealed_log_likelihood(
     check_positive(**schedule._asdict(), chunk_size=chunk_size)
     sites = inspect(model, guide, params, data, stratified=True)
     _check_latents(guide, params, data, sites)
+    program = Program(partial(_rows, model, guide, schedule))
 
     def work(key, rows, members):
-        return _rows(key, model, guide, params, rows, members, schedule)
+        return program(key, params, rows, members)
 
     found = over_rows(work, rng_key, data, subset, chunk_size)
     return of_rows(found, data, subset)
@@ -108,12 +110,12 @@ def _supports(guide, params, data, sites) -> dict:
         trace = programs.run(guide, params, jax.random.key(0), {}, data, data.present)
         found.update({name: trace[name]["fn"].support for name in sites.local})
 
-    jax.eval_shape(look)
+    with tracing():
+        jax.eval_shape(look)
     return found
 
 
-@partial(jax.jit, static_argnames=("model", "guide", "schedule"))
-def _rows(rng_key, model, guide, params, data, subset, schedule) -> LogLikelihood:
+def _rows(model, guide, schedule, rng_key, params, data, subset) -> LogLikelihood:
     key_path, key_pilot, key_run = jax.random.split(rng_key, 3)
     path = _Path.make(key_path, model, guide, params, data, subset)
     temperatures = jnp.array(schedule.temperatures())

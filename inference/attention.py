@@ -10,6 +10,7 @@ from consilience.datasets.data import MultimodalData
 from consilience.inference import programs
 from consilience.inference.chunks import over_rows
 from consilience.inference.contract import require_data
+from consilience.nn.executables import Program
 from consilience.nn.sizes import check_positive
 
 
@@ -41,15 +42,15 @@ def attention_weights(
     """
     require_data(data)
     check_positive(chunk_size=chunk_size)
+    program = Program(partial(_weights, guide))
 
     def work(key, rows, members):
-        return _weights(key, guide, params, rows, members)
+        return program(key, params, rows, members)
 
     return over_rows(work, jax.random.key(0), data, subset, chunk_size)
 
 
-@partial(jax.jit, static_argnames="guide")
-def _weights(rng_key, guide, params, data, subset) -> Array:
+def _weights(guide, rng_key, params, data, subset) -> Array:
     trace = programs.run(guide, params, rng_key, {}, data, subset)
     if "attention" not in trace:
         raise ValueError(

@@ -3,13 +3,13 @@
 from functools import partial
 from typing import NamedTuple
 
-import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Key
 
 from consilience.datasets.data import MultimodalData
 from consilience.inference.elbo import MultimodalELBO, over
 from consilience.inference.terms import Evaluated, Views
+from consilience.nn.executables import Program
 
 PRIOR, CROSS = "KL(q(z | x_S) ‖ p(z))", "KL(q(z | x_O) ‖ q(z | x_S))"
 SHARED = "KL of the global latents"
@@ -40,13 +40,13 @@ def nonfinite_terms(
 
     The draws are those of `bound.rows(rng_key, ...)`.
     """
-    flags = _all_flags(bound, model, guide, rng_key, params, data.bare())
+    program = Program(partial(_all_flags, bound, model, guide))
+    flags = program(rng_key, params, data.bare())
     terms = [*map(_likelihood, data.names), PRIOR, CROSS, SHARED]
     found = {term: flags[term] for term in terms if term in flags}
     return [Blame(term, rows) for term, (wrong, rows) in found.items() if wrong]
 
 
-@partial(jax.jit, static_argnames=("bound", "model", "guide"))
 def _all_flags(bound, model, guide, rng_key, params, data) -> dict[str, tuple]:
     """By term: whether it is not finite anywhere, and the rows to blame."""
 

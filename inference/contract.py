@@ -17,6 +17,7 @@ from consilience.inference.programs import (
     run,
     sites_of,
 )
+from consilience.nn.executables import tracing
 
 
 def inspect(
@@ -61,7 +62,8 @@ def inspect(
         also(sites, guide_trace, data)
         found.append(sites)
 
-    jax.eval_shape(abstract, jax.random.key(0))
+    with tracing():
+        jax.eval_shape(abstract, jax.random.key(0))
     return found[0]
 
 
@@ -73,7 +75,8 @@ def parameters_of_prior(
     def law(params, key):
         return run(model, params, key, {}, data, data.present)[site]["fn"]
 
-    traced = jax.make_jaxpr(law)(params, jax.random.key(0)).jaxpr
+    with tracing():
+        traced = jax.make_jaxpr(law)(params, jax.random.key(0)).jaxpr
     needed = {id(v) for v in traced.outvars}
     for equation in reversed(traced.eqns):
         if any(id(v) in needed for v in equation.outvars):

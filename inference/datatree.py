@@ -16,6 +16,7 @@ from consilience.inference.coordinates import coordinates, dimensions
 from consilience.inference.draws import weigher
 from consilience.inference.posterior import generate, shared_draws
 from consilience.inference.prior import prior_draws
+from consilience.nn.executables import Program
 from consilience.nn.sizes import check_positive
 
 if TYPE_CHECKING:
@@ -79,9 +80,10 @@ def to_datatree(
     subset = check_subset(data, subset)
     key_shared, key_draws, key_predictive, key_prior = jax.random.split(rng_key, 4)
     shared = shared_draws(key_shared, guide, params, data, num_samples, chunk_size)
+    program = Program(partial(_draws, model, guide, num_samples))
 
     def work(key, rows, members):
-        return _draws(key, model, guide, params, rows, members, shared, num_samples)
+        return program(key, params, rows, members, shared)
 
     draws = over_rows(work, key_draws, data, subset, chunk_size, axis=1)
     latents, log_x, log_weight = jax.tree.map(np.asarray, draws)
@@ -110,8 +112,7 @@ def _check_prior(num_prior: int, prior_predictive: bool) -> None:
         raise ValueError("num_prior: expected 1 or more with prior_predictive, got 0")
 
 
-@partial(jax.jit, static_argnames=("model", "guide", "num_samples"))
-def _draws(rng_key, model, guide, params, data, subset, shared, num_samples):
+def _draws(model, guide, num_samples, rng_key, params, data, subset, shared):
     weigh = weigher(rng_key, model, guide, params, data, subset)
     return jax.vmap(weigh)(jax.random.split(rng_key, num_samples), shared)
 

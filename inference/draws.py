@@ -9,6 +9,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from consilience.inference import programs
+from consilience.nn.executables import Program
 
 
 class Draw(NamedTuple):
@@ -94,9 +95,12 @@ def log_joint(
     return log_x, log_z + jnp.where(subset, log_x, 0.0).sum(-1)
 
 
-@partial(jax.jit, static_argnames=("guide", "num_samples"))
 def draw_shared(rng_key, guide, params, data, num_samples: int) -> dict[str, Array]:
     """Draws of the global sites by name, `[num_samples, ...]`; empty without any."""
+    return Program(partial(_draw_shared, guide, num_samples))(rng_key, params, data)
+
+
+def _draw_shared(guide, num_samples, rng_key, params, data) -> dict[str, Array]:
     first = programs.run(guide, params, rng_key, {}, data, data.present)
     sites = programs.sites_of(programs.latent_sites(first))
 

@@ -16,6 +16,7 @@ from consilience.inference.contract import inspect, require_data
 from consilience.inference.draws import weigher
 from consilience.inference.pareto import pareto_k, tail_size
 from consilience.inference.reliability import Reliability, reliability
+from consilience.nn.executables import Program
 from consilience.nn.sizes import check_positive
 
 
@@ -85,10 +86,10 @@ def log_likelihood(
     )
     inspect(model, guide, params, data)
     blocks, rest = divmod(num_samples, samples_at_once)
-    sizes = (blocks, samples_at_once, rest)
+    program = Program(partial(_rows, model, guide, (blocks, samples_at_once, rest)))
 
     def work(key, rows, members):
-        return _rows(key, model, guide, params, rows, members, sizes)
+        return program(key, params, rows, members)
 
     result = over_rows(work, rng_key, data, subset, chunk_size)
     return of_rows(result, data, subset)
@@ -193,8 +194,7 @@ class _Running(NamedTuple):
         return self._replace(largest=largest, waiting=empty)
 
 
-@partial(jax.jit, static_argnames=("model", "guide", "sizes"))
-def _rows(rng_key, model, guide, params, data, subset, sizes) -> LogLikelihood:
+def _rows(model, guide, sizes, rng_key, params, data, subset) -> LogLikelihood:
     blocks, block, rest = sizes
     num_samples = blocks * block + rest
     weigh = weigher(rng_key, model, guide, params, data, subset)

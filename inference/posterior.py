@@ -12,6 +12,7 @@ from consilience.inference import programs
 from consilience.inference.chunks import over_rows
 from consilience.inference.contract import require_data
 from consilience.inference.draws import draw_shared, sampler
+from consilience.nn.executables import Program
 from consilience.nn.sizes import check_positive
 
 
@@ -45,8 +46,10 @@ def posterior(
     key_shared, key_rows = jax.random.split(rng_key)
     shared = shared_draws(key_shared, guide, params, data, num_samples, chunk_size)
 
+    draws = Program(partial(_draws, guide, num_samples))
+
     def work(key, rows, members):
-        return _draws(key, guide, params, rows, members, shared, num_samples)
+        return draws(key, params, rows, members, shared)
 
     return over_rows(work, key_rows, data, subset, chunk_size, axis=1) | shared
 
@@ -57,8 +60,7 @@ def shared_draws(rng_key, guide, params, data, num_samples, chunk_size) -> dict:
     return draw_shared(rng_key, guide, params, rows, num_samples)
 
 
-@partial(jax.jit, static_argnames=("guide", "num_samples"))
-def _draws(rng_key, guide, params, data, subset, shared, num_samples):
+def _draws(guide, num_samples, rng_key, params, data, subset, shared):
     sample = sampler(rng_key, guide, params, data, subset)
 
     def one(key, values):
@@ -105,18 +107,17 @@ def generate(
     key_shared, key_rows = jax.random.split(rng_key)
     shared = shared_draws(key_shared, guide, params, data, num_samples, chunk_size)
 
+    completions = Program(partial(_completions, model, guide, num_samples, mean))
+
     def work(key, rows, members):
-        return _completions(
-            key, model, guide, params, rows, members, shared, num_samples, mean
-        )
+        return completions(key, params, rows, members, shared)
 
     generated = over_rows(work, key_rows, data, subset, chunk_size, axis=1)
     return data.unstandardize(_with_means(generated) if mean else generated)
 
 
-@partial(jax.jit, static_argnames=("model", "guide", "num_samples", "mean"))
 def _completions(
-    rng_key, model, guide, params, data, subset, shared, num_samples, mean
+    model, guide, num_samples, mean, rng_key, params, data, subset, shared
 ):
     sample = sampler(rng_key, guide, params, data, subset)
 
@@ -143,12 +144,12 @@ def generate_from_prior(
     """
     require_data(data)
     check_positive(num_samples=num_samples)
-    generated = _unconditional(rng_key, model, params, data.bare(), num_samples, mean)
+    program = Program(partial(_unconditional, model, num_samples, mean))
+    generated = program(rng_key, params, data.bare())
     return data.unstandardize(_with_means(generated) if mean else generated)
 
 
-@partial(jax.jit, static_argnames=("model", "num_samples", "mean"))
-def _unconditional(rng_key, model, params, data, num_samples, mean):
+def _unconditional(model, num_samples, mean, rng_key, params, data):
     def one(key):
         return _outputs(key, model, params, {}, data, mean)
 

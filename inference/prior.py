@@ -11,6 +11,7 @@ from consilience.datasets.data import MultimodalData
 from consilience.inference import programs
 from consilience.inference.chunks import over_rows
 from consilience.inference.posterior import shared_draws
+from consilience.nn.executables import Program
 
 
 class PriorDraws(NamedTuple):
@@ -40,16 +41,16 @@ def prior_draws(
     """Draw the latents of each row; nothing of the values of `data` is used."""
     key_shared, key_rows = jax.random.split(rng_key)
     shared = shared_draws(key_shared, model, params, data, num_samples, chunk_size)
+    program = Program(partial(_rows, model, num_samples, predictive))
 
     def work(key, rows, members):
-        return _rows(key, model, params, rows, shared, num_samples, predictive)
+        return program(key, params, rows, shared)
 
     local, drawn = over_rows(work, key_rows, data, None, chunk_size, axis=1)
     return PriorDraws(local, shared, data.unstandardize(drawn))
 
 
-@partial(jax.jit, static_argnames=("model", "num_samples", "predictive"))
-def _rows(rng_key, model, params, data, shared, num_samples, predictive):
+def _rows(model, num_samples, predictive, rng_key, params, data, shared):
     def one(key, fixed):
         trace = programs.run(model, params, key, fixed, data.without_values())
         latents = {

@@ -17,6 +17,7 @@ from numpyro import handlers
 
 from consilience.datasets.data import MultimodalData
 from consilience.guides.mixture import ReparameterizedMixture
+from consilience.nn.executables import tracing
 
 FEATURES = "features"
 PLATE = "data"
@@ -70,7 +71,8 @@ def run(program: Callable, params: dict, rng_key, given: dict, data, *subset) ->
     """Trace a program with parameters and some of its sites fixed."""
     seeded = handlers.seed(program, rng_key)
     fixed = handlers.substitute(seeded, data={**params, **given})
-    return handlers.trace(fixed).get_trace(data, *subset)
+    with tracing():
+        return handlers.trace(fixed).get_trace(data, *subset)
 
 
 def stop(tree):

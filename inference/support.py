@@ -11,45 +11,52 @@ from consilience.datasets.data import MultimodalData
 from consilience.inference import programs
 from consilience.inference.chunks import over_rows
 from consilience.inference.draws import sampler
+from consilience.nn.executables import Program, tracing
 
 
 def check_support(
-    rng_key,
-    model: Callable,
-    guide: Callable,
-    params: dict,
-    data: MultimodalData,
-    first_row: int = 0,
-    where: str = "",
+    rng_key, model: Callable, guide: Callable, params: dict, data: MultimodalData
 ) -> None:
     """Compare every measured entry with the support of its likelihood.
-
-    `first_row` is the number that errors give the first of these rows, `where` what they
-    begin with.
 
     Raises:
         ValueError: naming modality, row, value and likelihood.
     """
-    kinds: dict[str, str] = {}
-
-    def work(key, rows, members):
-        found = _outside(key, model, guide, params, rows, members)
-        kinds.update(_families(key, model, guide, params, rows, members))
-        return found
-
-    outside = over_rows(work, rng_key, data, None, 2000)
-    for name, bad in outside.items():
-        if np.any(bad):
-            row = int(np.argmax(bad))
-            value = np.array2string(np.asarray(data.values[name])[row], threshold=8)
-            raise ValueError(
-                f"{where}modality {name!r}, row {first_row + row}: expected values in the "
-                f"support of its likelihood, {kinds[name]}, got {value}"
-            )
+    support_check(rng_key, model, guide, params)(data)
 
 
-@partial(jax.jit, static_argnames=("model", "guide"))
-def _outside(rng_key, model, guide, params, data, subset) -> dict[str, jax.Array]:
+def support_check(
+    rng_key, model: Callable, guide: Callable, params: dict
+) -> Callable[..., None]:
+    """`check_support` of many blocks of rows, traced once.
+
+    Its arguments are the rows, the number that errors give the first of them, and what
+    errors begin with.
+    """
+    program = Program(partial(_outside, model, guide))
+
+    def check(data: MultimodalData, first_row: int = 0, where: str = "") -> None:
+        kinds: dict[str, str] = {}
+
+        def work(key, rows, members):
+            found = program(key, params, rows, members)
+            kinds.update(_families(key, model, guide, params, rows, members))
+            return found
+
+        outside = over_rows(work, rng_key, data, None, 2000)
+        for name, bad in outside.items():
+            if np.any(bad):
+                row = int(np.argmax(bad))
+                value = np.array2string(np.asarray(data.values[name])[row], threshold=8)
+                raise ValueError(
+                    f"{where}modality {name!r}, row {first_row + row}: expected values in "
+                    f"the support of its likelihood, {kinds[name]}, got {value}"
+                )
+
+    return check
+
+
+def _outside(model, guide, rng_key, params, data, subset) -> dict[str, jax.Array]:
     """By modality, `[N]`: whether a measured entry is impossible."""
     trace = _trace(rng_key, model, guide, params, data, subset)
     return {name: _impossible(trace[name], data, name) for name in data.names}
@@ -62,7 +69,8 @@ def _families(rng_key, model, guide, params, data, subset) -> dict[str, str]:
         trace = _trace(rng_key, model, guide, params, data, subset)
         families.update({n: programs.name_of(trace[n]["fn"]) for n in data.names})
 
-    jax.eval_shape(look)
+    with tracing():
+        jax.eval_shape(look)
     return families
 
 

@@ -1,12 +1,13 @@
 """Flax NNX modules as lazily initialised NumPyro parameters."""
 
 from collections.abc import Callable, Hashable
-from functools import lru_cache
 
 import jax
 import jax.numpy as jnp
 import numpyro
 from flax import nnx
+
+from consilience.nn.executables import tracing
 
 
 def module(name: str, make: Callable[..., nnx.Module], *sizes: Hashable) -> nnx.Module:
@@ -30,16 +31,18 @@ def module(name: str, make: Callable[..., nnx.Module], *sizes: Hashable) -> nnx.
     values = numpyro.param(
         f"{name}$params", lambda key: _initial_values(make, sizes, key)
     )
-    graph, state = _abstract(make, sizes)
+    with tracing() as seen:  # programs are traced many times
+        if (make, sizes) not in seen:
+            seen[make, sizes] = _abstract(make, sizes)
+    graph, state = seen[make, sizes]
     _refuse_mutable_state(name, state)
-    state = jax.tree.map(lambda leaf: leaf, state)  # a copy: the abstract one is cached
+    state = jax.tree.map(lambda leaf: leaf, state)  # a copy: the abstract one is kept
     nnx.replace_by_pure_dict(state, values)
     return nnx.merge(graph, state)
 
 
-@lru_cache(maxsize=1024)
 def _abstract(make: Callable[..., nnx.Module], sizes: tuple):
-    """Structure of a module without its numbers; programs are traced many times."""
+    """Structure of a module without its numbers."""
     return nnx.split(nnx.eval_shape(lambda: make(*sizes, rngs=nnx.Rngs(0))))
 
 

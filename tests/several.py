@@ -27,7 +27,7 @@ from consilience.training.devices import batch_mesh, place
 from consilience.training.order import Order
 from consilience.training.sources import InMemory
 from consilience.training.start import initial_state
-from consilience.training.steps import Settings, run_segment
+from consilience.training.steps import Settings, segments
 
 if sys.argv[1:2] == ["process"]:  # JAX wants this before its first array
     jax.distributed.initialize(f"localhost:{sys.argv[3]}", 2, int(sys.argv[4]))
@@ -152,7 +152,7 @@ def program(mesh, batch_size=8):
     state = place(initial_state(KEY, TRAINING, batch, None), mesh)
     settings = Settings(mesh=mesh)
     given = (source.resident, state, source.chunk(0, 0, source.order.num_steps), 0)
-    compiled = run_segment.lower(TRAINING, source.take, settings, *given).compile()
+    compiled = segments(TRAINING, source.take, settings).lower(*given).compile()
     waits = r" (all-reduce|all-gather|all-to-all|collective-permute|reduce-scatter)\("
     found = re.findall(waits, compiled.as_text())
     return {"flops": compiled.cost_analysis()["flops"], "waits": found}

@@ -183,8 +183,8 @@ def test_memory_does_not_hold_the_samples(rng_key):
 
     def temporary(num_samples):
         sizes = (num_samples // 100, 100, 0)
-        inputs = (rng_key, model, guide, params, data, data.present, sizes)
-        compiled = _rows.lower(*inputs).compile()
+        program = Program(partial(_rows, model, guide, sizes))
+        compiled = program.lower(rng_key, params, data, data.present).compile()
         return compiled.memory_analysis().temp_size_in_bytes
 
     few, many = temporary(1000), temporary(100_000)

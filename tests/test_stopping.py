@@ -25,7 +25,7 @@ def prescribed(monkeypatch):
     def say(bounds):
         given = iter(bounds)
         module = sys.modules["consilience.training.fit"]  # of the function's name too
-        monkeypatch.setattr(module, "validation_bound", lambda *a, **kw: next(given))
+        monkeypatch.setattr(module, "validator", lambda *a, **kw: lambda _: next(given))
 
     return say
 

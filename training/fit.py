@@ -13,7 +13,7 @@ from numpyro.infer.svi import SVIState
 
 from consilience.datasets.data import MultimodalData
 from consilience.inference.contract import inspect, require_data
-from consilience.inference.support import check_support
+from consilience.inference.support import support_check
 from consilience.nn.sizes import check_positive
 from consilience.training.checkpoints import Checkpoints, CheckpointStore
 from consilience.training.checks import check_settings
@@ -37,7 +37,7 @@ from consilience.training.sources import MOST_STEPS as MOST
 from consilience.training.start import initial_state
 from consilience.training.steps import Schedule, Settings
 from consilience.training.stopping import EarlyStopping
-from consilience.training.validation import validation_bound
+from consilience.training.validation import validator
 from consilience.training.watch import Bar, Callback, Watch
 
 
@@ -191,17 +191,15 @@ def _validate(rng_key, svi, held_out, mesh) -> Callable | None:
     """The validation bound of a state."""
     if held_out is None:
         return None
-    return partial(
-        validation_bound, rng_key, svi, data=place(held_out, mesh), mesh=mesh
-    )
+    return validator(rng_key, svi, place(held_out, mesh), mesh=mesh)
 
 
 def _check_support(rng_key, svi: SVI, params: dict, data: Rows, held_out) -> None:
-    programs = (svi.model, svi.guide, params)
+    check = support_check(rng_key, svi.model, svi.guide, params)
     for row, block in blocks(data):
-        check_support(rng_key, *programs, block, first_row=row)
+        check(block, first_row=row)
     if held_out is not None:
-        check_support(rng_key, *programs, held_out, where="validation: ")
+        check(held_out, where="validation: ")
 
 
 def _loggers(loggers, checkpoints: Checkpoints | None) -> Sequence[Logger]:

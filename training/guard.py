@@ -13,9 +13,10 @@ from numpyro.infer.svi import SVIState
 from consilience.datasets.data import MultimodalData
 from consilience.inference.blame import Blame, nonfinite_terms
 from consilience.inference.elbo import MultimodalELBO
+from consilience.nn.executables import Program
 from consilience.training.devices import local
 from consilience.training.sources import Source, rows_of
-from consilience.training.steps import Settings, is_finite, run_segment
+from consilience.training.steps import Settings, is_finite
 
 if TYPE_CHECKING:
     from consilience.training.fitted import Fitted
@@ -64,6 +65,7 @@ class Culprit(NamedTuple):
 
 def find(
     svi: SVI,
+    program: Program,
     source: Source,
     settings: Settings,
     state: SVIState,
@@ -74,6 +76,7 @@ def find(
 
     Args:
         svi: model, guide, optimiser, bound.
+        program: of its segments.
         source: of the rows.
         settings: of the segment's program.
         state: at its start.
@@ -85,7 +88,7 @@ def find(
     for offset in range(count):
         item = jax.tree.map(lambda x, i=offset: x[i : i + 1], chunk)
         given = (source.resident, state, item, first + offset)
-        after, steps = run_segment(svi, source.take, settings, *given)
+        after, steps = program(*given)
         good = settings.skip or np.isfinite(steps.bound).all()
         if not (good and steps.finite):
             one = jax.tree.map(lambda x: x[0], item)
@@ -109,14 +112,14 @@ def _blame(svi: SVI, state: SVIState, batch: MultimodalData, beta) -> tuple:
     blames: list[Blame] = nonfinite_terms(svi.loss, *programs)
     if blames:
         return blames[0].term, np.asarray(blames[0].rows)
+    gradients = Program(partial(_finite_gradients, svi))
     more = {} if beta is None else {"beta": beta}
-    for name, finite in _finite_gradients(svi, state, key, batch, more).items():
+    for name, finite in gradients(state, key, batch, more).items():
         if not finite:
             return f"gradient of {name}", nobody
     return "update of the optimiser", nobody
 
 
-@partial(jax.jit, static_argnames="svi")
 def _finite_gradients(svi: SVI, state: SVIState, key, batch, more: dict) -> dict:
     """By parameter, whether its gradient is finite."""
 

@@ -4,6 +4,7 @@ import dataclasses
 import math
 import time
 from collections.abc import Callable, Iterator
+from functools import cached_property
 
 import jax
 import jax.numpy as jnp
@@ -11,6 +12,7 @@ import numpy as np
 from numpyro.infer import SVI
 
 from consilience.datasets.data import MultimodalData
+from consilience.nn.executables import Program
 from consilience.training import guard
 from consilience.training.checkpoints import CheckpointStore
 from consilience.training.devices import local
@@ -20,7 +22,7 @@ from consilience.training.processes import largest, together
 from consilience.training.run import Run, Sums
 from consilience.training.signals import Signals
 from consilience.training.sources import Source
-from consilience.training.steps import Settings, run_segment
+from consilience.training.steps import Settings, segments
 from consilience.training.stopping import EarlyStopping, better
 from consilience.training.watch import Bar, Watch
 
@@ -57,6 +59,11 @@ class Loop:
     watch: Watch = dataclasses.field(default_factory=Watch)
     signals: Signals = dataclasses.field(default_factory=Signals)
 
+    @cached_property
+    def program(self) -> Program:
+        """A segment on the device, traced once for each number of steps."""
+        return segments(self.svi, self.source.take, self.settings)
+
     def train(self, run: Run, bar: Bar) -> None:
         """Walk to the end, or to where something says stop; `run` is changed."""
         run.stopped = self._enough(run)
@@ -86,7 +93,7 @@ class Loop:
         with together():
             chunk = self.source.chunk(run.epoch, start, stop)
         given = (self.source.resident, run.state, chunk, run.done)
-        state, steps = run_segment(self.svi, self.source.take, self.settings, *given)
+        state, steps = self.program(*given)
         bound, reconstruction, finite = jax.device_get(steps)
         good = np.isfinite(bound).all() or self.settings.skip
         if not (good and finite):
@@ -111,7 +118,8 @@ class Loop:
     def _stop_at(self, run: Run, chunk: object, values: tuple) -> None:
         """Name the step that is not finite, keep the state before it, raise."""
         given = (self.source, self.settings, run.state, chunk)
-        culprit = guard.find(self.svi, *given, (run.epoch, run.step, run.done))
+        place = (run.epoch, run.step, run.done)
+        culprit = guard.find(self.svi, self.program, *given, place)
         run.sums.add(*(v[: culprit.offset] for v in values), 0.0)
         run.state, count = culprit.state, culprit.offset
         run.step, run.done = run.step + count, run.done + count

@@ -8,8 +8,9 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Int, Key
 
+from consilience.nn.executables import Program
 
-@partial(jax.jit, static_argnames=("num_rows", "batch_size"))
+
 def epoch_order(
     rng_key: Key[Array, ""], epoch: int | Array, num_rows: int, batch_size: int
 ) -> Int[Array, "steps batch"]:
@@ -38,9 +39,9 @@ class Order:
     batch_size: int
 
     def __post_init__(self):
-        of_epoch = partial(epoch_order, self.rng_key)
         sizes = {"num_rows": self.num_rows, "batch_size": self.batch_size}
-        kept = lru_cache(maxsize=1)(partial(of_epoch, **sizes))
+        program = Program(partial(epoch_order, **sizes))
+        kept = lru_cache(maxsize=1)(partial(program, self.rng_key))
         object.__setattr__(self, "_kept", kept)
 
     def __call__(self, epoch: int) -> Int[Array, "steps batch"]:

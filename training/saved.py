@@ -12,6 +12,7 @@ from numpyro.infer.svi import SVIState
 from numpyro.optim import _NumPyroOptim
 
 from consilience.datasets.data import MultimodalData
+from consilience.nn.executables import tracing
 from consilience.nn.rebuilding import OwnError, Reader
 from consilience.training.archive import read_archive
 from consilience.training.encodings import unflatten
@@ -83,7 +84,8 @@ def _states(
     """The last and the best state; `svi` learns how parameters are constrained."""
     key = arrays["['state']['rng_key']"]
     row = schema.batch(np.arange(1))
-    like = trained(svi, jax.eval_shape(svi.init, key, row))
+    with tracing():
+        like = trained(svi, jax.eval_shape(svi.init, key, row))
     kept = {name: a for name, a in arrays.items() if name.startswith("[")}
     try:
         states = unflatten(

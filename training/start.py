@@ -10,6 +10,7 @@ from numpyro.infer import SVI
 from numpyro.infer.svi import SVIState
 
 from consilience.datasets.data import MultimodalData
+from consilience.nn.executables import Program, tracing
 
 
 def initial_state(
@@ -20,9 +21,11 @@ def initial_state(
     Raises:
         ValueError: `start` names parameters that there are not, or of other shapes.
     """
+    init = Program(partial(_init, svi))
     if start is None:
-        return _init(svi, rng_key, batch, None)
-    ours = jax.eval_shape(lambda *a: svi.get_params(svi.init(*a)), rng_key, batch)
+        return init(rng_key, batch, None)
+    with tracing():
+        ours = jax.eval_shape(lambda *a: svi.get_params(svi.init(*a)), rng_key, batch)
     for name, values in start.items():
         if name not in ours:
             raise ValueError(
@@ -34,10 +37,9 @@ def initial_state(
                 f"start: {name}: expected the shapes {_shapes(ours[name])}, got "
                 f"{_shapes(values)}"
             )
-    return _init(svi, rng_key, batch, dict(start))
+    return init(rng_key, batch, dict(start))
 
 
-@partial(jax.jit, static_argnames="svi")
 def _init(svi, rng_key, batch, start) -> SVIState:
     return svi.init(rng_key, batch, init_params=start)
 

@@ -13,6 +13,7 @@ from numpyro.infer.elbo import ELBO
 from numpyro.infer.svi import SVIState
 
 from consilience.inference.elbo import MultimodalELBO
+from consilience.nn.executables import Program
 from consilience.training.devices import on_mesh, replicated
 
 Schedule = Callable[[Array], Array]
@@ -47,8 +48,12 @@ class Settings(NamedTuple):
     mesh: jax.sharding.Mesh | None = None
 
 
-@partial(jax.jit, static_argnames=("svi", "take", "settings"))
-def run_segment(
+def segments(svi: SVI, take: Callable, settings: Settings) -> Program:
+    """`_segment(svi, take, settings, ...)` as the program of one training."""
+    return Program(partial(_segment, svi, take, settings))
+
+
+def _segment(
     svi: SVI,
     take: Callable,
     settings: Settings,

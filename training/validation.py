@@ -1,5 +1,6 @@
 """The bound of held-out rows."""
 
+from collections.abc import Callable
 from functools import partial
 
 import jax
@@ -10,6 +11,7 @@ from numpyro.infer import SVI
 from numpyro.infer.svi import SVIState
 
 from consilience.datasets.data import MultimodalData
+from consilience.nn.executables import Program
 from consilience.training.devices import on_mesh, replicated
 
 
@@ -27,16 +29,33 @@ def validation_bound(
     Global latents are counted with each chunk of rows in proportion to its size. Devices
     of a `mesh` share the chunks that they divide, as many numbers of devices do 1920.
     """
-    params, total = svi.get_params(state), 0.0
-    for start in range(0, data.size, chunk_size):
-        index = jnp.arange(start, min(start + chunk_size, data.size))
-        key = jax.random.fold_in(rng_key, start)
-        rows = data.batch(index)  # scaled up to all rows, hence a mean of the chunks
-        total += len(index) / data.size * float(_bound(svi, mesh, key, params, rows))
-    return total / data.size
+    return validator(rng_key, svi, data, chunk_size, mesh)(state)
 
 
-@partial(jax.jit, static_argnames=("svi", "mesh"))
+def validator(
+    rng_key: Key[Array, ""],
+    svi: SVI,
+    data: MultimodalData,
+    chunk_size: int = 1920,
+    mesh: Mesh | None = None,
+) -> Callable[[SVIState], float]:
+    """`validation_bound` of the states of one training, traced once for all of them."""
+    program = Program(partial(_bound, svi, mesh))
+
+    def bound(state: SVIState) -> float:
+        params, total = svi.get_params(state), 0.0
+        for start in range(0, data.size, chunk_size):
+            index = jnp.arange(start, min(start + chunk_size, data.size))
+            key = jax.random.fold_in(rng_key, start)
+            rows = data.batch(
+                index
+            )  # scaled up to all rows, hence a mean of the chunks
+            total += len(index) / data.size * float(program(key, params, rows))
+        return total / data.size
+
+    return bound
+
+
 def _bound(svi, mesh, rng_key, params, data) -> Float[Array, ""]:
     rows = on_mesh(data, mesh)
     return replicated(-svi.loss.loss(rng_key, params, svi.model, svi.guide, rows), mesh)

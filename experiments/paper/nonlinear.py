@@ -34,6 +34,7 @@ from consilience.models import (
     standard_normal,
 )
 from consilience.models.multimodal import Model
+from consilience.nn.executables import Program
 from consilience.training import adam
 
 COMPONENTS, DRAWS, HOT, CLIP = 5, 64, 100.0, 20.0
@@ -199,7 +200,8 @@ def measured(
     draws = posterior(key_draw, svi.guide, params, data, num_samples=DRAWS)["z"]
     found_sources = sources(params, draws) if "prior.unmixing" in params else draws
     correlations = identification(latents, np.asarray(found_sources))
-    losses = _losses(svi, jax.random.split(key_bound, BOUND_DRAWS), params, data)
+    keys = jax.random.split(key_bound, BOUND_DRAWS)
+    losses = Program(partial(_losses, svi))(keys, params, data)
     return {
         "bound": -float(losses.mean()) / data.size,
         "llh": likelihood.mean,
@@ -209,7 +211,6 @@ def measured(
     }
 
 
-@partial(jax.jit, static_argnums=0)
 def _losses(svi: SVI, rng_keys, params: dict, data: MultimodalData):
     def loss(key):
         return svi.loss.loss(key, params, svi.model, svi.guide, data)

@@ -12,6 +12,7 @@ from jaxtyping import Array, Key
 from numpyro.infer import SVI
 
 from consilience.datasets import MultimodalData
+from consilience.nn.executables import Program
 from consilience.training.order import epoch_order
 
 SEGMENTS = 20  # calls of the device, so that an interrupt need not wait for the end
@@ -71,21 +72,21 @@ def train_seeds(
 
 def _trained(svi: SVI, rng_key, start, data, *, size, epochs, beta, many) -> dict:
     """Constrained parameters; every twentieth of the way the bound must be finite."""
-    state, key_order = _start(svi, rng_key, start, data, size, many)
-    fixed = {"size": size, "beta": beta, "many": many}
+    begin = Program(partial(_start, svi, size, many))
+    state, key_order = begin(rng_key, start, data)
+    segment = Program(partial(_segment, svi, size, beta, many), donate=[0])
     marks = sorted({round(i * epochs / SEGMENTS) for i in range(SEGMENTS + 1)})
     for first, last in pairwise(marks):
-        state, bound = _segment(svi, state, data, key_order, first, last, **fixed)
+        state, bound = segment(state, data, key_order, first, last)
         if not jnp.isfinite(bound).all():
             raise FloatingPointError(
                 f"training: the bound after {last} of {epochs} epochs is {bound}; expected "
                 "finite numbers"
             )
-    return _params(svi, state, many)
+    return Program(partial(_params, svi, many))(state)
 
 
-@partial(jax.jit, static_argnames=("svi", "size", "many"))
-def _start(svi: SVI, rng_key, start, data, size: int, many: bool):
+def _start(svi: SVI, size: int, many: bool, rng_key, start, data):
     def begin(key, values, data):
         key_init, key_order = jax.random.split(key)
         batch = data.batch(jnp.arange(size))
@@ -94,12 +95,7 @@ def _start(svi: SVI, rng_key, start, data, size: int, many: bool):
     return _each(begin, many)(rng_key, start, data)
 
 
-@partial(
-    jax.jit,
-    static_argnames=("svi", "size", "beta", "many"),
-    donate_argnames="state",
-)
-def _segment(svi, state, data, rng_key, first, last, *, size: int, beta, many: bool):
+def _segment(svi, size: int, beta, many: bool, state, data, rng_key, first, last):
     """Epochs from `first` to `last`, and the mean bound a row of the last one."""
 
     def run(state, data, key):
@@ -122,8 +118,7 @@ def _segment(svi, state, data, rng_key, first, last, *, size: int, beta, many: b
     return _each(run, many)(state, data, rng_key)
 
 
-@partial(jax.jit, static_argnames=("svi", "many"))
-def _params(svi: SVI, state, many: bool) -> dict:
+def _params(svi: SVI, many: bool, state) -> dict:
     return _each(svi.get_params, many)(state)
 
 

@@ -17,6 +17,7 @@ from consilience.evaluation import mean_correlation
 from consilience.inference.chunks import over_rows
 from consilience.inference.draws import weigher
 from consilience.models import NonlinearGaussian
+from consilience.nn.executables import Program
 
 NODES, REACH = 64, 8.0  # nodes a piece, standard deviations
 DEGREES, INFLATION, STEPS = 10.0, 1.1, 30
@@ -60,10 +61,9 @@ def by_quadrature(
             "simulated: expected two latents and a label, got "
             f"{model.loc.shape[1]} and label={model.label!r}"
         )
-    return over_rows(partial(_nodes, model), rng_key, data, None, 200)
+    return over_rows(Program(partial(_nodes, model)), rng_key, data, None, 200)
 
 
-@jax.jit
 def _nodes(model, rng_key, data, subset) -> Exact:
     A = model.layers["x"][0]
 
@@ -118,11 +118,10 @@ def by_importance(
         )
     # Each row's search for the mode starts from its true latents.
     rows = dataclasses.replace(data, covariates={"start": simulated.latents})
-    work = partial(_weighted, model, num_samples)
+    work = Program(partial(_weighted, model, num_samples))
     return over_rows(work, rng_key, rows, None, 500)
 
 
-@partial(jax.jit, static_argnums=1)
 def _weighted(model, num_samples: int, rng_key, data, subset) -> Exact:
     key_weigher, rng_key = jax.random.split(rng_key)
     guide = partial(student_guide, model)

@@ -13,6 +13,7 @@ from examples import SUBSETS, incomplete, linear_gaussian
 
 import consilience as cs
 from consilience.inference.likelihood import _rows
+from consilience.nn.executables import Program
 
 
 def model(data, subset=None):

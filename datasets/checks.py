@@ -9,8 +9,8 @@ import numpy as np
 from consilience.datasets.validation import Labels, unique_names
 
 
-def check_standardize(data, names, like, log) -> None:
-    """Refuse a standardisation that would be wrong."""
+def check_arguments(data, names, like, log) -> None:
+    """Refuse arguments of `standardize` that contradict one another, and scaled data."""
     if data.standardization is not None:
         raise ValueError(
             "standardize: expected unscaled data, but they are scaled already"
@@ -22,6 +22,11 @@ def check_standardize(data, names, like, log) -> None:
             "standardize: expected rows as they are, since moments are summed in float64 "
             "on the host, got traced ones; call it before jit or vmap, or give like="
         )
+
+
+def check_standardize(data, names, like, log) -> None:
+    """Refuse a standardisation that would be wrong."""
+    check_arguments(data, names, like, log)
     fitted = None if like is None else like.standardization
     chosen = fitted.loc if fitted else dict.fromkeys((*(names or ()), *log))
     log, argument = (fitted.log, "like") if fitted else (log, "log")

@@ -10,6 +10,7 @@ import numpyro
 from jaxtyping import Array, Bool, Key, Shaped
 
 from consilience.datasets import checks, validation
+from consilience.datasets.align import align
 from consilience.datasets.moments import fit_scaling, pieces
 from consilience.datasets.pytree import pytree_dataclass
 from consilience.datasets.standardization import Standardization
@@ -112,6 +113,11 @@ class MultimodalData:
         """Number of modalities M."""
         return len(self.names)
 
+    @property
+    def schema(self) -> "MultimodalData":
+        """Rows that say what any look like: these; of `StreamedData` the first one."""
+        return self
+
     def plate(self) -> numpyro.plate:
         """The plate of the rows; it scales a batch up to the whole data set."""
         return numpyro.plate("data", self.total or self.size, subsample_size=self.size)
@@ -164,13 +170,19 @@ class MultimodalData:
     ) -> "MultimodalData":
         """The same rows, with entry masks where `like` has them, for a model of `like`.
 
-        `argument` is what errors call these rows.
+        Columns are matched by name where both sides have names: others are left out,
+        their order is that of `like`, and one that lacks is missing. `argument` is what
+        errors call these rows.
+
+        Warns:
+            UserWarning: columns were left out, put in order, or are missing.
 
         Raises:
-            ValueError: modalities, shapes, columns or scaling differ, or entries are
-                missing of a modality that `like` knows as complete.
+            ValueError: modalities, shapes or scaling differ, a modality has none of the
+                columns, or entries are missing of one that `like` knows as complete.
         """
-        return dataclasses.replace(self, entries=checks.conformed(self, like, argument))
+        rows = align(self, like, argument, masked=like.entries)
+        return dataclasses.replace(rows, entries=checks.conformed(rows, like, argument))
 
     def restrict(
         self, keep: Bool[Array, "rows modalities"], *, allow_empty_rows: bool = False
@@ -247,7 +259,7 @@ class MultimodalData:
             names: modalities to scale; all with floating-point values and those of `log`
                 by default.
             like: take its standardisation (that of the training rows) in place of a
-                new one.
+                new one, and its columns, by name, as `conform` does.
             log: modalities of which log(1 + x) is scaled: positive measurements over
                 several orders of magnitude. Whole numbers become floats here.
 
@@ -256,14 +268,15 @@ class MultimodalData:
                 value of −1 or less with it; `like` has none; a standard deviation that
                 floats here do not hold; traced rows (of jit, vmap) without `like`.
         """
-        checks.check_standardize(self, names, like, log)
+        checks.check_arguments(self, names, like, log)
+        rows = self if like is None else align(self, like.schema, "standardize")
+        checks.check_standardize(rows, names, like, log)
         if like is None:
             fitted = fit_scaling(self._blocks(names, log), log, self.labels())
         else:
             fitted = like.standardization
-        scaled = dataclasses.replace(
-            self, values=self._scaled(fitted), standardization=fitted
-        )
+        values = rows._scaled(fitted)
+        scaled = dataclasses.replace(rows, values=values, standardization=fitted)
         return scaled.restrict(scaled.present, allow_empty_rows=True)
 
     def labels(self) -> dict[str, validation.Labels]:

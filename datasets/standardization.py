@@ -107,4 +107,3 @@ class Standardization:
     def _invert(self, name: str, y: Array) -> Array:
         g = jnp.asarray(y) * self.scale[name] + self.loc[name]
         return jnp.expm1(g) if name in self.log else g
-

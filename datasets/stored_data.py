@@ -12,6 +12,7 @@ import numpy as np
 from jaxtyping import Bool
 
 from consilience.datasets import precision, validation
+from consilience.datasets.align import Columns, picked
 from consilience.datasets.data import MultimodalData
 from consilience.datasets.file_rows import Records, records
 from consilience.datasets.moments import pieces
@@ -62,6 +63,22 @@ class Stored:
         alone = {key: x for key, x in self.arrays.items() if key not in picked}
         return picked | {key: pick(x, rows) for key, x in alone.items()}
 
+    def with_columns(self, found: Mapping[str, Columns]) -> "Stored":
+        """The same rows with other columns of some modalities."""
+
+        def of(arrays):
+            return {
+                n: PickedRows(x, found[n]) if n in found else x
+                for n, x in arrays.items()
+            }
+
+        return dataclasses.replace(
+            self,
+            values=of(self.values),
+            entries=of(self.entries),
+            feature_names=self.feature_names | {n: c.names for n, c in found.items()},
+        )
+
     def pieces(self) -> Iterator[tuple[int, int]]:
         """First and last row of pieces of a few megabytes."""
         shapes = [tuple(rows.shape[1:]) for rows in self.values.values()]
@@ -90,6 +107,25 @@ class Stored:
                 **given,
             )
         return MultimodalData(**fields)
+
+
+class PickedRows:
+    """Some columns of stored rows, in another order. See `StoredRows`."""
+
+    def __init__(self, rows: StoredRows, columns: Columns):
+        self._rows, self._columns = rows, columns
+        self.dtype, self.shape = rows.dtype, (rows.shape[0], len(columns.names))
+
+    def block(self, start: int, stop: int) -> np.ndarray:
+        return self._picked(self._rows.block(start, stop))
+
+    def gather(self, rows: np.ndarray) -> np.ndarray:
+        return self._picked(self._rows.gather(rows))
+
+    def _picked(self, x: np.ndarray) -> np.ndarray:
+        if x.dtype == bool:
+            return self._columns.observed(x)
+        return picked(self._columns, x)
 
 
 def describe(

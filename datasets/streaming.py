@@ -10,7 +10,8 @@ import numpy as np
 from jaxtyping import Array, Bool, Int
 
 from consilience.datasets import precision, validation
-from consilience.datasets.checks import check_standardize
+from consilience.datasets.align import matched, names_of
+from consilience.datasets.checks import check_arguments, check_standardize
 from consilience.datasets.data import MultimodalData
 from consilience.datasets.moments import fit_scaling
 from consilience.datasets.npy_folder import write_folder
@@ -111,9 +112,7 @@ class StreamedData:
             given = raw["values", name], raw.get(("entries", name)), present[:, i]
             values[name], observed = self._filled(name, *given)
             if self.standardization is not None:
-                values[name] = self.standardization.scaled(
-                    name, values[name], observed
-                )
+                values[name] = self.standardization.scaled(name, values[name], observed)
             if name in self.schema.entries:
                 entries[name] = observed
         covariates = {
@@ -167,15 +166,24 @@ class StreamedData:
 
         Without `like` everything is read once more; moments are summed in float64.
         """
-        check_standardize(self.schema, names, like, log)
-        fitted = self._fit(names, log) if like is None else like.standardization
+        check_arguments(self.schema, names, like, log)
+        rows = self if like is None else self._aligned(like.schema)
+        check_standardize(rows.schema, names, like, log)
+        fitted = rows._fit(names, log) if like is None else like.standardization
         if like is not None:
-            self._check_scalable(like)
-        schema = dataclasses.replace(self.schema, standardization=fitted)
-        scaled = dataclasses.replace(self, schema=schema)
-        first = scaled.take([0])
-        masks = self.schema.entries
-        return dataclasses.replace(scaled, schema=dataclasses.replace(first, entries=masks))
+            rows._check_scalable(like)
+        schema = dataclasses.replace(rows.schema, standardization=fitted)
+        scaled = dataclasses.replace(rows, schema=schema)
+        first = dataclasses.replace(scaled.take([0]), entries=schema.entries)
+        return dataclasses.replace(scaled, schema=first)
+
+    def _aligned(self, like: MultimodalData) -> "StreamedData":
+        """The same rows with the columns of `like`, picked when they are read."""
+        found = matched(names_of(like), names_of(self.schema), "standardize")
+        if not found:
+            return self
+        stored = self.stored.with_columns(found)
+        return StreamedData(stored, *examine(stored))
 
     def _fit(self, names: Sequence[str] | None, log: Sequence[str]) -> Standardization:
         floats = [n for n in self.names if n in log or self.dtypes[n].kind == "f"]

@@ -88,7 +88,7 @@ def _columns(argument: str, name: str, ours: tuple, theirs: tuple) -> Columns | 
     lacking = [column for column in ours if column not in place]
     said = [f"{few(cut)} left out"] * bool(cut)
     said += [f"{few(lacking)} missing"] * bool(lacking)
-    said += ["put in their order"] * bool((np.diff(kept) < 0).any())
+    said += ["order restored"] * bool((np.diff(kept) < 0).any())
     return Columns(ours, index, ", ".join(said))
 
 

@@ -1,5 +1,8 @@
-"""Mean and standard deviation of features in float64, piece by piece: the same numbers
-in the same order for rows in memory and on disk, so that both scale alike to the bit."""
+"""Mean and standard deviation of features in float64, piece by piece.
+
+The same numbers in the same order for rows in memory and on disk: both scale alike to the
+bit.
+"""
 
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence

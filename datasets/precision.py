@@ -38,8 +38,10 @@ def sample_rows(size: int, widths: Mapping[str, int]) -> np.ndarray:
 
 
 def rounded(x: np.ndarray, observed: Bool[np.ndarray, "rows ..."]) -> Rounded | None:
-    """Whether float32 merges more than a tenth of the values of a column, or changes
-    whole numbers of a column of whole ones; None if not, and with 64 bits.
+    """Whether float32 merges or changes values of a column; None if not.
+
+    It says so where more than a tenth of a column's distinct values merge, or whole
+    numbers of a column of whole numbers become others. With 64 bits nothing does.
 
     Args:
         x: `[N, *event]`, as it came.

@@ -25,10 +25,11 @@ class Labels(NamedTuple):
     def row(self, n: int) -> str:
         return f"row {n} ({self.rows[n]!r})" if self.rows else f"row {n}"
 
-    def column(self, column: Sequence[int]) -> str:
+    def column(self, column: Sequence[int] | np.ndarray) -> str:
+        column = tuple(int(i) for i in column)
         if not column:
             return "its only column"
-        number = column[0] if len(column) == 1 else tuple(column)
+        number = column[0] if len(column) == 1 else column
         if not self.columns:
             return f"column {number}"
         name = self.columns[np.ravel_multi_index(column, self.event_shape)]
@@ -79,13 +80,13 @@ def validate(
     if dtypes is None:
         picked = {n: (arrays[n], observed[n]) for n in names}
         dtypes = _dtypes(picked, covariates, labels, rows)
-    cast = {
-        n: _cast(f"values[{n!r}]", labels[n], arrays[n], observed[n], dtypes[n])
+    held = {
+        n: cast(f"values[{n!r}]", labels[n], arrays[n], observed[n], dtypes[n])
         for n in names
     }
     # Only now, when nothing can be refused any more. `jnp.asarray` would compile.
     return {
-        "values": _on_device(cast),
+        "values": _on_device(held),
         "present": jax.device_put(present),
         "entries": _on_device(_partial(observed, present, entries)),
         "covariates": _on_device(known),
@@ -297,7 +298,7 @@ def _partial(observed: dict, present: np.ndarray, given: Mapping) -> dict:
     return {n: o for n, o in observed.items() if n in given or missing[n].any()}
 
 
-def _cast(
+def cast(
     argument: str, labels: Labels, array: np.ndarray, observed: np.ndarray, held=None
 ):
     """Filled with zeros, as programs take it, or `held` in float64 until it is scaled."""
@@ -340,5 +341,5 @@ def _covariates(
                 f"{argument}: {labels.place(where)}: expected a finite number (covariates "
                 f"are always known), got {'a masked one' if got is np.ma.masked else got}"
             )
-        read[name] = _cast(argument, labels, array, np.ones(array.shape, bool))
+        read[name] = cast(argument, labels, array, np.ones(array.shape, bool))
     return read

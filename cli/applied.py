@@ -19,6 +19,8 @@ from consilience.inference.support import check_support
 if TYPE_CHECKING:
     from pandas import Index
 
+REMEDY = "Train again with --entry-masks true"
+
 
 class Applied(NamedTuple):
     """A fit and the rows it is applied to.
@@ -47,7 +49,7 @@ def apply(folder: Path, path: Path) -> Applied:
     run = runs.read(folder)
     fitted = runs.load(run)
     arrays, id_name = data.read_named(run.config, path, fitted.schema)
-    arrays = align_arrays(arrays, fitted.schema, str(path))
+    arrays = align_arrays(arrays, fitted.schema, str(path), REMEDY)
     rows = data.rows(arrays, run.config)
     _check_columns(f"{path}", rows, fitted.schema, folder)
     rows = data.like(rows, run.config, fitted.schema)
@@ -108,5 +110,5 @@ def _check_columns(
         if name in rows.entries and name not in schema.entries:
             raise ValueError(
                 f"{where}: single entries are missing, and {run} was trained on rows that "
-                "miss none of this modality; train again with --entry-masks true"
+                f"miss none of this modality. {REMEDY}"
             )

@@ -2,7 +2,7 @@
 
 import dataclasses
 import warnings
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 import jax
@@ -15,6 +15,12 @@ from consilience.datasets.names import few
 
 if TYPE_CHECKING:
     from consilience.datasets.data import MultimodalData
+
+
+REMEDY = (
+    "Train on data made with an entry mask for it, from_arrays(..., entries={...}), which "
+    "may be all True"
+)
 
 
 class Columns(NamedTuple):
@@ -48,6 +54,8 @@ def matched(
     ours: Mapping[str, Sequence[str]],
     theirs: Mapping[str, Sequence[str]],
     argument: str,
+    masked: Container[str] | None = None,
+    remedy: str = REMEDY,
 ) -> dict[str, Columns]:
     """By modality, where columns differ; says so once.
 
@@ -55,13 +63,22 @@ def matched(
         ours: names of columns by modality as fitted; empty where there are none.
         theirs: those of data. Without names on either side columns go by position.
         argument: what the sentence calls the data.
+        masked: the only modalities that may lack columns; all of them by default.
+        remedy: what helps where one may not.
 
     Raises:
-        ValueError: a modality has none of the columns.
+        ValueError: a modality has none of the columns, or lacks some and may not.
     """
     both = [n for n in ours if ours[n] and theirs.get(n)]
     found = {n: _columns(argument, n, tuple(ours[n]), tuple(theirs[n])) for n in both}
     found = {n: columns for n, columns in found.items() if columns is not None}
+    for name, columns in found.items():
+        if masked is not None and columns.lacking and name not in masked:
+            raise ValueError(
+                f"{argument}: modality {name!r}: expected the columns of the training "
+                f"rows, got none called {few(columns.lacking)}; its encoder was built for "
+                f"rows that miss no single entries. {remedy}, or leave the modality out"
+            )
     if found:
         said = "; ".join(f"modality {n!r}: {c.said}" for n, c in found.items())
         warnings.warn(
@@ -103,7 +120,7 @@ def align(
     like: "MultimodalData",
     argument: str,
     *,
-    masked: Iterable[str] | None = None,
+    masked: Container[str] | None = None,
 ) -> "MultimodalData":
     """The same rows with the columns of `like`, in their order.
 
@@ -119,15 +136,8 @@ def align(
     Raises:
         ValueError: a modality has none of the columns, or lacks some and may not.
     """
-    found = matched(names_of(like), names_of(data), argument)
+    found = matched(names_of(like), names_of(data), argument, masked)
     for name, columns in found.items():
-        if masked is not None and columns.lacking and name not in masked:
-            raise ValueError(
-                f"{argument}: modality {name!r}: expected the column "
-                f"{few(columns.lacking)}, since its encoder was built for rows that miss "
-                "no single entries, got rows without; train on data made with an entry "
-                "mask for it, from_arrays(..., entries={...}), or leave the modality out"
-            )
         data = _aligned(data, name, columns)
     return data
 
@@ -153,14 +163,16 @@ def _aligned(data: "MultimodalData", name: str, columns: Columns) -> "Multimodal
     )
 
 
-def align_arrays(arrays: Arrays, like: "MultimodalData", argument: str) -> Arrays:
-    """`align` of what stands in files, in full precision.
+def align_arrays(
+    arrays: Arrays, like: "MultimodalData", argument: str, remedy: str
+) -> Arrays:
+    """`align` of what stands in files, in full precision, for encoders of `like`.
 
     Raises:
         ValueError: as of `align`.
     """
     theirs = {n: tuple(map(str, x)) for n, x in (arrays.feature_names or {}).items()}
-    found = matched(names_of(like), theirs, argument)
+    found = matched(names_of(like), theirs, argument, like.entries, remedy)
     values, entries = dict(arrays.values), dict(arrays.entries or {})
     for name, columns in found.items():
         values[name] = picked(columns, values[name])

@@ -27,8 +27,11 @@ class Standardization:
     scale: dict[str, Float[Array | np.ndarray, "..."]]
     log: tuple[str, ...] = ()
 
-    def apply(self, values: Mapping[str, Array]) -> dict[str, Array]:
-        """Standardise arrays `[..., *event]` by modality; others pass unchanged."""
+    def apply(self, values: Mapping[str, Array | np.ndarray]) -> dict[str, Array]:
+        """Standardise arrays `[..., *event]` by modality; others pass unchanged.
+
+        Arrays of NumPy are scaled in float64 and cast then.
+        """
         return {
             name: self._apply(name, x) if name in self.loc else x
             for name, x in values.items()
@@ -57,11 +60,13 @@ class Standardization:
         with np.errstate(over="ignore"):
             y = ((g - loc) / scale).astype(kind)
         if not np.isfinite(y).all() and (bad := observed & ~np.isfinite(y)).any():
-            where = tuple(int(i) for i in np.argwhere(bad)[0])
+            n, *column = (int(i) for i in np.argwhere(bad)[0])
+            place = column[0] if len(column) == 1 else tuple(column)
             raise ValueError(
-                f"standardize: modality {name!r}, column {where[1:]}: expected values that "
-                f"fit {kind} when scaled, got {x[where]} beside a standard deviation of "
-                f"{scale[where[1:]]:.3g} in the training rows"
+                f"standardize: modality {name!r}, column {place}: expected values that "
+                f"fit {kind} when scaled, got {x[n, *column]:.3g} beside a standard "
+                f"deviation of {scale[*column]:.3g} in the training rows; look for another "
+                "unit, or make it missing"
             )
         return np.where(observed, y, np.zeros((), kind))
 
@@ -100,7 +105,10 @@ class Standardization:
         terms = jnp.where(observed, self.log_derivative(name, values), 0.0)
         return terms.reshape(observed.shape[0], -1).sum(-1)
 
-    def _apply(self, name: str, x: Array) -> Array:
+    def _apply(self, name: str, x: Array | np.ndarray) -> Array:
+        if isinstance(x, np.ndarray):  # all digits that it has; NaN stays NaN
+            known = ~np.isnan(x)
+            return jnp.asarray(np.where(known, self.scaled(name, x, known), np.nan))
         g = jnp.log1p(x) if name in self.log else jnp.asarray(x)
         return (g - self.loc[name]) / self.scale[name]
 

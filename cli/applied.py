@@ -12,12 +12,14 @@ from jaxtyping import Array, Bool
 import consilience as cs
 from consilience.cli import data, runs
 from consilience.cli.names import check_known
+from consilience.datasets.align import align_arrays
 from consilience.datasets.contents import Arrays, arrays_of_rows
-from consilience.datasets.names import few
 from consilience.inference.support import check_support
 
 if TYPE_CHECKING:
     from pandas import Index
+
+REMEDY = "Train again with --entry-masks true"
 
 
 class Applied(NamedTuple):
@@ -47,6 +49,7 @@ def apply(folder: Path, path: Path) -> Applied:
     run = runs.read(folder)
     fitted = runs.load(run)
     arrays, id_name = data.read_named(run.config, path, fitted.schema)
+    arrays = align_arrays(arrays, fitted.schema, str(path), REMEDY)
     rows = data.rows(arrays, run.config)
     _check_columns(f"{path}", rows, fitted.schema, folder)
     rows = data.like(rows, run.config, fitted.schema)
@@ -99,9 +102,6 @@ def _check_columns(
 ) -> None:
     for i, name in enumerate(schema.names):
         where = f"{place}: modality {name!r}"
-        ours, theirs = schema.feature_names[i : i + 1], rows.feature_names[i : i + 1]
-        if any(ours) and any(theirs) and ours != theirs:
-            raise ValueError(f"{where}: {_differ(ours[0], theirs[0], run)}")
         if rows.event_shapes[i] != schema.event_shapes[i]:
             raise ValueError(
                 f"{where}: expected measurements of shape {schema.event_shapes[i]} as in "
@@ -110,15 +110,5 @@ def _check_columns(
         if name in rows.entries and name not in schema.entries:
             raise ValueError(
                 f"{where}: single entries are missing, and {run} was trained on rows that "
-                "miss none of this modality; train again with --entry-masks true"
+                f"miss none of this modality. {REMEDY}"
             )
-
-
-def _differ(ours: Sequence[str], theirs: Sequence[str], run: Path) -> str:
-    lacking = [name for name in ours if name not in theirs]
-    unknown = [name for name in theirs if name not in ours]
-    if lacking:
-        return f"expected the columns of {run}, and there is no {few(lacking)}"
-    if unknown:
-        return f"expected the columns of {run}, which has no {few(unknown)}"
-    return f"expected the columns in the order of {run}, {few(ours)}, got {few(theirs)}"

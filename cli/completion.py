@@ -70,6 +70,8 @@ def _median(draws: np.ndarray) -> np.ndarray:
 
 def _mode(draws: np.ndarray) -> np.ndarray:
     """The most frequent category; of several the first."""
+    if np.isnan(draws).all():
+        return draws[0]
     counts = [(draws == value).sum(0) for value in range(int(draws.max()) + 1)]
     return np.argmax(counts, 0)
 
@@ -100,7 +102,8 @@ def intervals(
         probability=probability,
         num_samples=draws,
     )
-    return {name: (ends.lower[name], ends.upper[name]) for name in found.rows.names}
+    lower, upper = found.fitted.known(ends.lower), found.fitted.known(ends.upper)
+    return {name: (lower[name], upper[name]) for name in found.rows.names}
 
 
 def in_units(found: Applied) -> Values:
@@ -133,8 +136,12 @@ def _column(raw: np.ndarray, measured: np.ndarray, predicted, ending: str):
     rounded = _shortest(predicted)
     if raw.dtype.kind == "f" or ending == "parquet":
         return np.where(measured, raw, rounded)
-    filled = [int(x) if x == round(x) else x for x in np.nan_to_num(rounded)]
+    filled = [_whole(x) for x in rounded]
     return np.where(measured, raw.astype(object), np.array(filled, object))
+
+
+def _whole(x: float) -> int | float:
+    return int(x) if np.isfinite(x) and x == round(x) else x
 
 
 def _shortest(values: np.ndarray) -> np.ndarray:

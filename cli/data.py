@@ -13,10 +13,12 @@ import consilience as cs
 from consilience.cli.choices import of_modality
 from consilience.cli.defaults import WHOLE
 from consilience.cli.names import check_known
+from consilience.datasets import precision, validation
 from consilience.datasets.checks import observed_entries
 from consilience.datasets.contents import Arrays
 from consilience.datasets.frames import INDEX
 from consilience.datasets.read import read_named as named
+from consilience.datasets.validation import Labels
 from consilience.training.fingerprint import digest
 
 
@@ -132,16 +134,36 @@ def cast(data: cs.MultimodalData, config: Mapping) -> cs.MultimodalData:
     What is no whole number stays what it is, and is refused with row and value later.
     """
     values = {}
-    for name, x in data.values.items():
-        x = np.asarray(x)
+    for name in data.names:
+        x, observed = data.arrays_of(name)
         if of_modality(config["likelihoods"], name)["name"] not in WHOLE:
-            dtype = jnp.result_type(float)
-        elif (x == np.round(x)).all():
-            dtype = jnp.result_type(int)
+            values[name] = _floats(data.labels()[name], x, observed)
+        elif x.dtype.kind == "f" and (x == np.round(x)).all():
+            values[name] = jnp.asarray(_whole(data.labels()[name], x, observed))
         else:
-            dtype = x.dtype
-        values[name] = jnp.asarray(x.astype(dtype))
+            values[name] = data.values[name]
     return dataclasses.replace(data, values=values)
+
+
+def _floats(labels: Labels, x: np.ndarray, observed: np.ndarray) -> np.ndarray:
+    """Whole numbers as floats: those that float32 has not stay in float64, as floats do."""
+    if x.dtype.kind == "f":
+        return precision.on_device(x)
+    name = f"modality {labels.modality!r}"
+    some = precision.sample_rows(len(x), {name: precision.width(x.shape)})
+    found = precision.rounded(x[some], observed[some])
+    precision.warn({name: found}, {name: labels})
+    return precision.on_device(x.astype(precision.held(np.dtype(float), found)))
+
+
+def _whole(labels: Labels, x: np.ndarray, observed: np.ndarray) -> np.ndarray:
+    """Floats that are whole numbers as such.
+
+    Raises:
+        ValueError: one does not fit.
+    """
+    argument = f"values[{labels.modality!r}]"
+    return validation.cast(argument, labels, x.astype(np.int64), observed)
 
 
 def unscaled(data: cs.MultimodalData, config: Mapping) -> cs.MultimodalData:

@@ -88,7 +88,7 @@ def run(options: argparse.Namespace) -> None:
     for name, path in tables.items():
         frame = completion.table(found, name, estimates[name], options.format)
         outputs.write_table(frame, path)
-        print(f"wrote {path}{_said(found, name)}")
+        print(f"wrote {path}{_said(found, name, estimates[name])}")
     if ends:
         settings = (options.probability, options.draws)
         for name, pair in completion.intervals(keys[1], found, *settings).items():
@@ -103,10 +103,15 @@ def run(options: argparse.Namespace) -> None:
         print(f"wrote {picture}")
 
 
-def _said(found: applied.Applied, name: str) -> str:
-    missing = int((~np.asarray(found.rows.observed(name))).sum())
+def _said(found: applied.Applied, name: str, estimates: np.ndarray) -> str:
+    missing = ~np.asarray(found.rows.observed(name))
     rows = int((~np.asarray(found.rows.present[:, found.rows.index(name)])).sum())
-    return f": {missing} values completed, {rows} samples had none of {name}"
+    left = int((missing & np.isnan(estimates)).sum())
+    completed = (
+        f": {missing.sum() - left} values completed, {rows} samples had none of "
+    )
+    unknown = f"; {left} values left empty, of columns that no training sample has"
+    return completed + name + unknown * bool(left)
 
 
 def _paths(found: applied.Applied, folder: Path, ending: str) -> dict[str, Path]:

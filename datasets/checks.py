@@ -9,13 +9,24 @@ import numpy as np
 from consilience.datasets.validation import Labels, unique_names
 
 
-def check_standardize(data, names, like, log) -> None:
-    """Refuse a standardisation that would be wrong."""
+def check_arguments(data, names, like, log) -> None:
+    """Refuse arguments of `standardize` that contradict one another, and scaled data."""
     if data.standardization is not None:
         raise ValueError(
             "standardize: expected unscaled data, but they are scaled already"
         )
     _check_arguments(names, like, log)
+    leaves = jax.tree.leaves(data)
+    if like is None and any(isinstance(x, jax.core.Tracer) for x in leaves):
+        raise ValueError(
+            "standardize: expected rows as they are, since moments are summed in float64 "
+            "on the host, got traced ones; call it before jit or vmap, or give like="
+        )
+
+
+def check_standardize(data, names, like, log) -> None:
+    """Refuse a standardisation that would be wrong."""
+    check_arguments(data, names, like, log)
     fitted = None if like is None else like.standardization
     chosen = fitted.loc if fitted else dict.fromkeys((*(names or ()), *log))
     log, argument = (fitted.log, "like") if fitted else (log, "log")
@@ -153,7 +164,8 @@ def _few(names: Sequence[str]) -> str:
 
 def _kinds(arrays: Mapping) -> str:
     kinds = [
-        f"{n} {arrays[n].dtype}{list(arrays[n].shape[1:])}" for n in sorted(arrays)
+        f"{n} {jax.dtypes.canonicalize_dtype(arrays[n].dtype)}{list(arrays[n].shape[1:])}"
+        for n in sorted(arrays)
     ]
     return ", ".join(kinds) or "none"
 
@@ -163,9 +175,15 @@ def _same_scaling(a, b) -> bool:
         return a is b
     pairs = [(a.loc, b.loc), (a.scale, b.scale)]
     return set(a.log) == set(b.log) and all(
-        x.keys() == y.keys() and all(np.array_equal(x[n], y[n]) for n in x)
+        x.keys() == y.keys() and all(_same_numbers(x[n], y[n]) for n in x)
         for x, y in pairs
     )
+
+
+def _same_numbers(x, y) -> bool:
+    """To the last bit of the coarser one: programs give float64 back as float32."""
+    kind = min(x.dtype, y.dtype, key=lambda dtype: dtype.itemsize)
+    return np.array_equal(np.asarray(x).astype(kind), np.asarray(y).astype(kind))
 
 
 def joint_row_names(parts: Sequence) -> tuple[str, ...]:

@@ -1,5 +1,6 @@
 """What is missing filled in, what was measured kept."""
 
+import warnings
 from collections.abc import Mapping
 
 import numpy as np
@@ -7,6 +8,7 @@ from jaxtyping import Array, Shaped
 
 from consilience.datasets.checks import observed_entries
 from consilience.datasets.data import MultimodalData
+from consilience.datasets.names import few
 
 
 def complete(
@@ -24,7 +26,12 @@ def complete(
             .values`; by default those of `data`.
 
     Returns:
-        by modality of `means`; floats where anything was filled in with floats.
+        by modality of `means`; floats where anything was filled in with floats. A column
+        whose means are NaN in every row, such as one that training never measured, stays
+        missing.
+
+    Warns:
+        UserWarning: a column stays missing.
 
     Raises:
         ValueError: `data` are standardised, which rounds; shapes differ; what is to be
@@ -52,9 +59,18 @@ def _completed(data: MultimodalData, name: str, means, values) -> np.ndarray:
             )
     if observed.all():
         return np.array(own)
-    if not np.isfinite(means[~observed]).all():
+    unknown = np.isnan(means.astype(float)).all(0)
+    wrong = ~np.isfinite(means) & ~observed & ~unknown
+    if wrong.any():
         raise ValueError(
             f"means[{name!r}]: expected finite numbers where something is missing, got "
-            f"{(~np.isfinite(means[~observed])).sum()} others"
+            f"{wrong.sum()} others"
+        )
+    if (~observed & unknown).any():
+        columns = few([data.labels()[name].column(c) for c in np.argwhere(unknown)])
+        warnings.warn(
+            f"means[{name!r}]: {columns}: NaN in every row, as of what training never "
+            "measured; left missing",
+            stacklevel=4,
         )
     return np.where(observed, own, means)

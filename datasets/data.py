@@ -1,7 +1,7 @@
 """`MultimodalData`: several measurements of the same rows, none of them complete."""
 
 import dataclasses
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import jax
 import jax.numpy as jnp
@@ -10,6 +10,8 @@ import numpyro
 from jaxtyping import Array, Bool, Key, Shaped
 
 from consilience.datasets import checks, validation
+from consilience.datasets.align import align
+from consilience.datasets.moments import fit_scaling, pieces
 from consilience.datasets.pytree import pytree_dataclass
 from consilience.datasets.standardization import Standardization
 
@@ -25,7 +27,9 @@ class MultimodalData:
 
     Attributes:
         values: measurements by modality, each `[N, *event]`. What stands in a missing
-            place is never read.
+            place is never read. Arrays of JAX; a modality of which float32 would merge
+            values stays in float64 on the host (NumPy) until `standardize` scales it or
+            a program takes it.
         present: `[N, M]`, True where a modality was measured; columns follow `names`.
         entries: `[N, *event]` by modality, True where a single entry was measured; only
             for modalities that have missing entries.
@@ -38,7 +42,7 @@ class MultimodalData:
         total: size of the data set that these rows are a batch of, else None.
     """
 
-    values: dict[str, Shaped[Array, "rows ..."]]
+    values: dict[str, Shaped[Array | np.ndarray, "rows ..."]]
     present: Bool[Array, "rows modalities"]
     entries: dict[str, Bool[Array, "rows ..."]] = dataclasses.field(
         default_factory=dict
@@ -80,6 +84,10 @@ class MultimodalData:
             allow_empty_rows: accept rows that have no modality at all. Their posterior
                 is q(z | x_∅).
 
+        Warns:
+            UserWarning: float32 merges more than a tenth of the distinct values of a
+                column, or changes whole numbers; up to 1000 rows are looked at.
+
         Raises:
             ValueError: naming modality, row, column, what was expected and what came.
         """
@@ -104,6 +112,11 @@ class MultimodalData:
     def num_modalities(self) -> int:
         """Number of modalities M."""
         return len(self.names)
+
+    @property
+    def schema(self) -> "MultimodalData":
+        """Rows that say what any look like: these; of `StreamedData` the first one."""
+        return self
 
     def plate(self) -> numpyro.plate:
         """The plate of the rows; it scales a batch up to the whole data set."""
@@ -145,7 +158,7 @@ class MultimodalData:
 
     def filled(self, name: str) -> Shaped[Array, "rows ..."]:
         """Values of a modality with zeros wherever they are missing."""
-        value = self.values[name]
+        value = jnp.asarray(self.values[name])
         return jnp.where(self.observed(name), value, jnp.zeros((), value.dtype))
 
     def without_values(self) -> "MultimodalData":
@@ -157,13 +170,19 @@ class MultimodalData:
     ) -> "MultimodalData":
         """The same rows, with entry masks where `like` has them, for a model of `like`.
 
-        `argument` is what errors call these rows.
+        Columns are matched by name where both sides have names: others are left out,
+        their order is that of `like`, and one that lacks is missing. `argument` is what
+        errors call these rows.
+
+        Warns:
+            UserWarning: columns were left out, put in order, or are missing.
 
         Raises:
-            ValueError: modalities, shapes, columns or scaling differ, or entries are
-                missing of a modality that `like` knows as complete.
+            ValueError: modalities, shapes or scaling differ, a modality has none of the
+                columns, or entries are missing of one that `like` knows as complete.
         """
-        return dataclasses.replace(self, entries=checks.conformed(self, like, argument))
+        rows = align(self, like, argument, masked=like.entries)
+        return dataclasses.replace(rows, entries=checks.conformed(rows, like, argument))
 
     def restrict(
         self, keep: Bool[Array, "rows modalities"], *, allow_empty_rows: bool = False
@@ -176,8 +195,16 @@ class MultimodalData:
         """
         checks.check_keep(self, keep, allow_empty_rows)
         hidden = dataclasses.replace(self, present=self.present & keep)
-        values = {name: hidden.filled(name) for name in self.values}
+        values = {name: hidden._filled(name) for name in self.values}
         return dataclasses.replace(hidden, values=values)
+
+    def _filled(self, name: str) -> Shaped[Array | np.ndarray, "rows ..."]:
+        """As `filled`, but float64 that stays on the host stays there."""
+        value = self.values[name]
+        if isinstance(value, jax.Array) or isinstance(self.present, jax.core.Tracer):
+            return self.filled(name)
+        observed = checks.observed_entries(self, name)
+        return np.where(observed, value, np.zeros((), value.dtype))
 
     def take(
         self, index: int | np.ndarray | Array | Sequence[int] | slice
@@ -225,33 +252,61 @@ class MultimodalData:
     ) -> "MultimodalData":
         """Scale modalities to mean 0 and standard deviation 1, and remember how.
 
+        Moments are summed and values scaled in float64, whatever is computed in later.
         Generated values and log-likelihoods come back in the first units.
 
         Args:
             names: modalities to scale; all with floating-point values and those of `log`
                 by default.
             like: take its standardisation (that of the training rows) in place of a
-                new one.
+                new one, and its columns, by name, as `conform` does.
             log: modalities of which log(1 + x) is scaled: positive measurements over
                 several orders of magnitude. Whole numbers become floats here.
 
         Raises:
             ValueError: already standardised; a modality of integers without `log`; a
-                value of −1 or less with it; `like` has none.
+                value of −1 or less with it; `like` has none; a standard deviation that
+                floats here do not hold; traced rows (of jit, vmap) without `like`.
         """
-        checks.check_standardize(self, names, like, log)
-        fitted = like.standardization if like is not None else self._fit(names, log)
-        scaled = dataclasses.replace(
-            self, values=fitted.apply(self.values), standardization=fitted
-        )
+        checks.check_arguments(self, names, like, log)
+        rows = self if like is None else align(self, like.schema, "standardize")
+        checks.check_standardize(rows, names, like, log)
+        if like is None:
+            fitted = fit_scaling(self._blocks(names, log), log, self.labels())
+        else:
+            fitted = like.standardization
+        values = rows._scaled(fitted)
+        scaled = dataclasses.replace(rows, values=values, standardization=fitted)
         return scaled.restrict(scaled.present, allow_empty_rows=True)
 
-    def _fit(self, names: Sequence[str] | None, log: Sequence[str]) -> Standardization:
+    def labels(self) -> dict[str, validation.Labels]:
+        """What errors call rows and columns, by modality."""
+        columns = self.feature_names or ((),) * len(self.names)
+        parts = zip(self.names, columns, self.event_shapes, strict=True)
+        return {n: validation.Labels(n, self.row_names, c, e) for n, c, e in parts}
+
+    def arrays_of(self, name: str) -> tuple[np.ndarray, np.ndarray]:
+        """Values of a modality on the host, and where they were observed."""
+        return np.asarray(self.values[name]), checks.observed_entries(self, name)
+
+    def _blocks(self, names: Sequence[str] | None, log: Sequence[str]) -> Iterator:
         floats = [n for n in self.names if _is_float(self.values[n]) or n in log]
-        chosen = floats if names is None else names
-        values = {name: self.filled(name) for name in chosen}
-        observed = {name: self.observed(name) for name in chosen}
-        return Standardization.fit(values, observed, log)
+        whole = {n: self.arrays_of(n) for n in (floats if names is None else names)}
+        for start, stop in pieces(self.size, self.event_shapes):
+            yield {n: (x[start:stop], o[start:stop]) for n, (x, o) in whole.items()}
+
+    def _scaled(self, fitted: Standardization) -> dict[str, Array | np.ndarray]:
+        """Values as `fitted` has them: on the host, unless they are traced."""
+        traced = [x for x in jax.tree.leaves(self) if isinstance(x, jax.core.Tracer)]
+        if traced:
+            return fitted.apply(self.values)
+        scaled = dict(self.values)
+        for name in fitted.loc:
+            x, observed = self.arrays_of(name)
+            cuts = pieces(self.size, self.event_shapes)
+            parts = [fitted.scaled(name, x[a:b], observed[a:b]) for a, b in cuts]
+            scaled[name] = jax.device_put(np.concatenate(parts))
+        return scaled
 
     def unstandardize(self, values: Mapping[str, Array]) -> dict[str, Array]:
         """Arrays `[..., *event]` by modality in the units of the unscaled data."""
@@ -287,9 +342,7 @@ class MultimodalData:
         partial = {name for part in parts for name in part.entries}
         return dataclasses.replace(
             first,
-            values={
-                n: jnp.concatenate([p.values[n] for p in parts]) for n in first.values
-            },
+            values={n: _joined([p.values[n] for p in parts]) for n in first.values},
             present=jnp.concatenate([p.present for p in parts]),
             entries={
                 n: jnp.concatenate([p.observed(n) for p in parts]) for n in partial
@@ -314,5 +367,12 @@ class MultimodalData:
         )
 
 
-def _is_float(x: Array) -> bool:
+def _joined(arrays: Sequence[Array | np.ndarray]) -> Array | np.ndarray:
+    """One below the other; in float64 on the host if any of them is."""
+    if all(isinstance(x, jax.Array) for x in arrays):
+        return jnp.concatenate(arrays)
+    return np.concatenate(arrays)
+
+
+def _is_float(x: Array | np.ndarray) -> bool:
     return jnp.issubdtype(x.dtype, jnp.floating)

@@ -1,18 +1,31 @@
-"""Mean and standard deviation of features, block by block."""
+"""Mean and standard deviation of features in float64, piece by piece.
 
-from collections.abc import Iterable, Sequence
+The same numbers in the same order for rows in memory and on disk: both scale alike to the
+bit.
+"""
+
+import math
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Bool, Float
 
-from consilience.datasets.checks import check_standardize, observed_entries
-from consilience.datasets.data import MultimodalData
+from consilience.datasets.precision import NOISE
 from consilience.datasets.standardization import Standardization
-from consilience.datasets.stored_data import counted_from
 
-Blocks = Iterable[tuple[int, MultimodalData]]
+BLOCK = 2**24  # bytes that are looked at together
+Block = Mapping[str, tuple[np.ndarray, np.ndarray]]  # values and observed, by modality
+
+
+def pieces(
+    size: int, event_shapes: Sequence[tuple[int, ...]]
+) -> Iterator[tuple[int, int]]:
+    """First and last row of pieces of a few megabytes."""
+    rows = max(1, BLOCK // max(8 * sum(map(math.prod, event_shapes)), 1))
+    for start in range(0, size, rows):
+        yield start, min(start + rows, size)
 
 
 class Moments(NamedTuple):
@@ -35,65 +48,77 @@ class Moments(NamedTuple):
         observed: Bool[np.ndarray, "rows ..."],
     ) -> "Moments":
         """Those of one block, in two passes over it."""
-        count = observed.sum(0, dtype=np.float64)
-        mean = np.sum(x, 0, where=observed) / np.maximum(count, 1)
-        squares = np.sum((x - mean) ** 2, 0, where=observed)
+        count = np.asarray(observed.sum(0, dtype=np.float64))
+        with np.errstate(over="ignore", invalid="ignore"):
+            mean = np.asarray(np.sum(x, 0, where=observed) / np.maximum(count, 1))
+            squares = np.asarray(np.sum((x - mean) ** 2, 0, where=observed))
         return cls(count, mean, squares)
 
     def merge(self, other: "Moments") -> "Moments":
         """Those of both (Chan, Golub & LeVeque 1983, eq. 2.1)."""
-        count = self.count + other.count
-        share = other.count / np.maximum(count, 1)
-        step = other.mean - self.mean
-        # M₂ = M₂ᵃ + M₂ᵇ + δ² nᵃ nᵇ / n
-        squares = self.squares + other.squares + step**2 * self.count * share
-        return Moments(count, self.mean + step * share, squares)
+        with np.errstate(over="ignore", invalid="ignore"):
+            count = self.count + other.count
+            share = other.count / np.maximum(count, 1)
+            step = other.mean - self.mean
+            # M₂ = M₂ᵃ + M₂ᵇ + δ² nᵃ nᵇ / n
+            squares = self.squares + other.squares + step**2 * self.count * share
+            parts = (count, self.mean + step * share, squares)
+        return Moments(*map(np.asarray, parts))
 
-    def scale(self, dtype: np.dtype) -> Float[np.ndarray, "..."]:
-        """Standard deviation; 1 where numbers of `dtype` are all the same."""
+    def scale(self, noise: float) -> Float[np.ndarray, "..."]:
+        """Standard deviation; 1 where it is not above `noise` times the mean's size."""
         scale = np.sqrt(self.squares / np.maximum(self.count, 1))
-        constant = scale <= 8 * np.finfo(dtype).eps * np.abs(self.mean)
-        return np.where(constant, 1.0, scale)
+        return np.where(scale <= noise * np.abs(self.mean), 1.0, scale)
 
 
 def fit_scaling(
-    blocks: Blocks, names: Sequence[str] | None, log: tuple[str, ...]
+    blocks: Iterable[Block], log: Sequence[str], labels: Mapping
 ) -> Standardization:
-    """As of `MultimodalData.standardize`, summed in float64.
+    """Standardisation by the moments of all blocks.
+
+    Args:
+        blocks: values `[n, *event]` and what of them was observed, by modality.
+        log: the modalities of which log(1 + x) is scaled.
+        labels: `Labels` by modality, for errors.
 
     Raises:
-        ValueError: a value of −1 or less in a modality of `log`.
+        ValueError: a standard deviation is not finite, or none that floats here hold.
     """
     sums: dict[str, Moments] = {}
-    for start, block in blocks:
-        with counted_from(start):
-            check_standardize(block, names, None, log)
-        for name in _floats(block, log) if names is None else names:
-            new = _of_modality(block, name, name in log)
+    noise: dict[str, float] = {}
+    for block in blocks:
+        for name, (x, observed) in block.items():
+            new = _moments(x, observed, name in log)
             sums[name] = sums[name].merge(new) if name in sums else new
-    kind = jnp.result_type(float)
-    return Standardization(
-        {name: jnp.asarray(m.mean, kind) for name, m in sums.items()},
-        {name: jnp.asarray(m.scale(kind), kind) for name, m in sums.items()},
-        log,
-    )
+            noise[name] = _noise(x.dtype)
+    scales = {name: m.scale(noise[name]) for name, m in sums.items()}
+    for name, scale in scales.items():
+        _check_scale(labels[name], sums[name].mean, scale)
+    return Standardization({n: m.mean for n, m in sums.items()}, scales, tuple(log))
 
 
-class _Scaled(NamedTuple):
-    standardization: Standardization
+def _moments(x: np.ndarray, observed: np.ndarray, log: bool) -> Moments:
+    x = np.where(observed, x, np.zeros((), x.dtype)).astype(np.float64)
+    return Moments.of(np.log1p(x) if log else x, observed)
 
 
-def check_scalable(blocks: Blocks, fitted: Standardization) -> None:
-    """Refuse values that have no logarithm, of modalities that need one."""
-    for start, block in blocks if fitted.log else ():
-        with counted_from(start):
-            check_standardize(block, None, _Scaled(fitted), ())
+def _noise(dtype: np.dtype) -> float:
+    """Relative size of what rounding leaves of a column that never varies."""
+    kind = np.dtype(jnp.result_type(float))
+    held = dtype == np.float64 and kind != np.float64
+    return NOISE if held else 8 * float(np.finfo(kind).eps)
 
 
-def _floats(block: MultimodalData, log: tuple[str, ...]) -> list[str]:
-    return [n for n in block.names if n in log or block.values[n].dtype.kind == "f"]
-
-
-def _of_modality(block: MultimodalData, name: str, log: bool) -> Moments:
-    x = np.asarray(block.values[name], np.float64)
-    return Moments.of(np.log1p(x) if log else x, observed_entries(block, name))
+def _check_scale(labels, mean: np.ndarray, scale: np.ndarray) -> None:
+    kind = np.finfo(jnp.result_type(float))
+    wrong = ~(np.isfinite(mean) & (scale >= kind.tiny) & (scale <= kind.max))
+    if wrong.any():
+        place = tuple(int(i) for i in np.argwhere(wrong)[0])
+        way = "another unit, x / c or x · c, first"
+        if kind.dtype != np.float64:
+            way += ", or jax_enable_x64"
+        raise ValueError(
+            f"standardize: modality {labels.modality!r}, {labels.column(place)}: expected "
+            f"a standard deviation from {kind.tiny:.1e} to {kind.max:.1e}, which "
+            f"{kind.dtype} has, got {scale[place]:.3g}; give the column in {way}"
+        )

@@ -1,10 +1,10 @@
 """Scaling of modalities to zero mean and unit variance, and back again."""
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
-import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Bool, Float, Shaped
 
 from consilience.datasets.pytree import pytree_dataclass
@@ -16,40 +16,59 @@ class Standardization:
     """x ↦ (g(x) − loc) / scale, per modality and feature; g(x) is x or log(1 + x).
 
     Attributes:
-        loc: means of g(x) by modality, each `[*event]`.
-        scale: standard deviations of g(x) by modality, each `[*event]`; 1 where a
-            feature never varies.
+        loc: means of g(x) by modality, each `[*event]`; float64 on the host, so that
+            what is far from zero is centred to all digits.
+        scale: standard deviations of g(x) by modality, each `[*event]`, likewise; 1 where
+            a feature never varies.
         log: the modalities with g(x) = log(1 + x).
     """
 
-    loc: dict[str, Float[Array, "..."]]
-    scale: dict[str, Float[Array, "..."]]
+    loc: dict[str, Float[Array | np.ndarray, "..."]]
+    scale: dict[str, Float[Array | np.ndarray, "..."]]
     log: tuple[str, ...] = ()
 
-    @classmethod
-    def fit(
-        cls,
-        values: Mapping[str, Shaped[Array, "rows ..."]],
-        observed: Mapping[str, Bool[Array, "rows ..."]],
-        log: Sequence[str] = (),
-    ) -> "Standardization":
-        """Measure mean and standard deviation of g(x) over the observed `values`."""
-        moments = {
-            name: _moments(jnp.log1p(x) if name in log else x, observed[name])
-            for name, x in values.items()
-        }
-        return cls(
-            {name: loc for name, (loc, _) in moments.items()},
-            {name: scale for name, (_, scale) in moments.items()},
-            tuple(log),
-        )
+    def apply(self, values: Mapping[str, Array | np.ndarray]) -> dict[str, Array]:
+        """Standardise arrays `[..., *event]` by modality; others pass unchanged.
 
-    def apply(self, values: Mapping[str, Array]) -> dict[str, Array]:
-        """Standardise arrays `[..., *event]` by modality; others pass unchanged."""
+        Arrays of NumPy are scaled in float64 and cast then.
+        """
         return {
             name: self._apply(name, x) if name in self.loc else x
             for name, x in values.items()
         }
+
+    def scaled(
+        self,
+        name: str,
+        x: Shaped[np.ndarray, "rows ..."],
+        observed: Bool[np.ndarray, "rows ..."],
+    ) -> Shaped[np.ndarray, "rows ..."]:
+        """`apply` of one modality on the host, in float64 until it is cast.
+
+        Zero where nothing was observed. What it takes apart, such as 10⁸ + 1 and
+        10⁸ + 2, is not rounded before.
+
+        Raises:
+            ValueError: a standardised value is too large for the float of programs.
+        """
+        if name not in self.loc:
+            return x
+        kind = jnp.result_type(float)
+        g = np.where(observed, x, np.zeros((), x.dtype)).astype(np.float64)
+        g = np.log1p(g) if name in self.log else g
+        loc, scale = (np.asarray(m[name], np.float64) for m in (self.loc, self.scale))
+        with np.errstate(over="ignore"):
+            y = ((g - loc) / scale).astype(kind)
+        if not np.isfinite(y).all() and (bad := observed & ~np.isfinite(y)).any():
+            n, *column = (int(i) for i in np.argwhere(bad)[0])
+            place = column[0] if len(column) == 1 else tuple(column)
+            raise ValueError(
+                f"standardize: modality {name!r}, column {place}: expected values that "
+                f"fit {kind} when scaled, got {x[n, *column]:.3g} beside a standard "
+                f"deviation of {scale[*column]:.3g} in the training rows; look for another "
+                "unit, or make it missing"
+            )
+        return np.where(observed, y, np.zeros((), kind))
 
     def invert(self, values: Mapping[str, Array]) -> dict[str, Array]:
         """Bring arrays `[..., *event]` back to their first units."""
@@ -86,22 +105,13 @@ class Standardization:
         terms = jnp.where(observed, self.log_derivative(name, values), 0.0)
         return terms.reshape(observed.shape[0], -1).sum(-1)
 
-    def _apply(self, name: str, x: Array) -> Array:
-        g = jnp.log1p(x) if name in self.log else x
+    def _apply(self, name: str, x: Array | np.ndarray) -> Array:
+        if isinstance(x, np.ndarray):  # all digits that it has; NaN stays NaN
+            known = ~np.isnan(x)
+            return jnp.asarray(np.where(known, self.scaled(name, x, known), np.nan))
+        g = jnp.log1p(x) if name in self.log else jnp.asarray(x)
         return (g - self.loc[name]) / self.scale[name]
 
     def _invert(self, name: str, y: Array) -> Array:
-        g = y * self.scale[name] + self.loc[name]
+        g = jnp.asarray(y) * self.scale[name] + self.loc[name]
         return jnp.expm1(g) if name in self.log else g
-
-
-def _moments(
-    x: Float[Array, "rows ..."], observed: Bool[Array, "rows ..."]
-) -> tuple[Float[Array, "..."], Float[Array, "..."]]:
-    count = jnp.maximum(observed.sum(0), 1)
-    loc = jnp.where(observed, x, 0.0).sum(0) / count
-    variance = jnp.where(observed, (x - loc) ** 2, 0.0).sum(0) / count
-    scale = jnp.sqrt(variance)
-    # A constant column has a variance of rounding errors, not of exactly zero.
-    constant = scale <= 8 * jnp.finfo(scale.dtype).eps * jnp.abs(loc)
-    return jax.lax.stop_gradient((loc, jnp.where(constant, 1.0, scale)))

@@ -1,23 +1,23 @@
 """What `StreamedData` is made of: arrays on disk, looked at once, block by block."""
 
 import dataclasses
-import math
 import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from functools import cached_property
+from typing import NamedTuple
 
 import jax
 import numpy as np
 from jaxtyping import Bool
 
-from consilience.datasets import validation
+from consilience.datasets import precision, validation
+from consilience.datasets.align import Columns, picked
 from consilience.datasets.data import MultimodalData
 from consilience.datasets.file_rows import Records, records
+from consilience.datasets.moments import pieces
 from consilience.datasets.stored_arrays import stored_rows
 from consilience.datasets.stored_rows import StoredRows, pick
-
-BLOCK = 2**24  # bytes that are looked at together
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -63,32 +63,69 @@ class Stored:
         alone = {key: x for key, x in self.arrays.items() if key not in picked}
         return picked | {key: pick(x, rows) for key, x in alone.items()}
 
+    def with_columns(self, found: Mapping[str, Columns]) -> "Stored":
+        """The same rows with other columns of some modalities."""
+
+        def of(arrays):
+            return {
+                n: PickedRows(x, found[n]) if n in found else x
+                for n, x in arrays.items()
+            }
+
+        return dataclasses.replace(
+            self,
+            values=of(self.values),
+            entries=of(self.entries),
+            feature_names=self.feature_names | {n: c.names for n, c in found.items()},
+        )
+
     def pieces(self) -> Iterator[tuple[int, int]]:
         """First and last row of pieces of a few megabytes."""
-        width = sum(8 * math.prod(rows.shape[1:]) for rows in self.arrays.values())
-        size = max(1, BLOCK // max(width, 1))
-        for start in range(0, self.size, size):
-            yield start, min(start + size, self.size)
+        shapes = [tuple(rows.shape[1:]) for rows in self.values.values()]
+        return pieces(self.size, shapes)
 
-    def blocks(self) -> Iterator[tuple[int, MultimodalData]]:
+    def blocks(
+        self, dtypes: Mapping[str, np.dtype]
+    ) -> Iterator[tuple[int, MultimodalData]]:
         """All rows in pieces, validated, and the number of each one's first."""
         for start, stop in self.pieces():
-            yield start, self._block(start, stop)
+            yield start, self._block(start, stop, dtypes)
 
-    def _block(self, start: int, stop: int) -> MultimodalData:
+    def _block(self, start: int, stop: int, dtypes) -> MultimodalData:
         picked = self.pick(np.arange(start, stop))
         given = {
             kind: {name: picked[kind, name] for name in getattr(self, kind)}
             for kind in ("values", "covariates", "entries")
         }
         with counted_from(start):
-            return MultimodalData.from_arrays(
+            fields = validation.validate(
                 present=jax.tree.map(lambda x: x[start:stop], self.present),
                 row_names=self.row_names[start:stop] or None,
                 feature_names=self.feature_names,
                 allow_empty_rows=True,
+                dtypes=dtypes,
                 **given,
             )
+        return MultimodalData(**fields)
+
+
+class PickedRows:
+    """Some columns of stored rows, in another order. See `StoredRows`."""
+
+    def __init__(self, rows: StoredRows, columns: Columns):
+        self._rows, self._columns = rows, columns
+        self.dtype, self.shape = rows.dtype, (rows.shape[0], len(columns.names))
+
+    def block(self, start: int, stop: int) -> np.ndarray:
+        return self._picked(self._rows.block(start, stop))
+
+    def gather(self, rows: np.ndarray) -> np.ndarray:
+        return self._picked(self._rows.gather(rows))
+
+    def _picked(self, x: np.ndarray) -> np.ndarray:
+        if x.dtype == bool:
+            return self._columns.observed(x)
+        return picked(self._columns, x)
 
 
 def describe(
@@ -114,21 +151,72 @@ def describe(
     )
 
 
-def examine(
-    stored: Stored,
-) -> tuple[Bool[np.ndarray, "rows modalities"], MultimodalData]:
-    """Read everything once: who is present, and the first row with all masks there are.
+class Examined(NamedTuple):
+    """What reading everything once tells.
+
+    Attributes:
+        present: `[N, M]`.
+        schema: the first row, with all masks there are.
+        dtypes: what values are held in, by modality.
+    """
+
+    present: Bool[np.ndarray, "rows modalities"]
+    schema: MultimodalData
+    dtypes: dict[str, np.dtype]
+
+
+def examine(stored: Stored) -> Examined:
+    """Read everything once; say what float32 rounds.
 
     Raises:
         ValueError: naming modality, row, column, what was expected and what came.
     """
     present, partial, first = [], set(stored.entries), None
-    for _, block in stored.blocks():
+    sample = _Sample(stored)
+    for start, block in stored.blocks(sample.dtypes):
         first = block.take([0]) if first is None else first
         present.append(np.asarray(block.present))
         partial |= set(block.entries)
+        sample.add(start, block)
     masks = {name: first.observed(name) for name in first.names if name in partial}
-    return np.concatenate(present), dataclasses.replace(first, entries=masks)
+    dtypes = validation.dtypes_of(sample.joined(), first.names, first.labels())
+    values = {
+        n: precision.on_device(np.asarray(x).astype(dtypes[n]))
+        for n, x in first.values.items()
+    }
+    schema = dataclasses.replace(first, values=values, entries=masks)
+    return Examined(np.concatenate(present), schema, dtypes)
+
+
+class _Sample:
+    """Rows that are looked at for what float32 rounds: those of rows in memory."""
+
+    def __init__(self, stored: Stored):
+        arrays = stored.values | stored.covariates
+        widths = {n: precision.width(x.shape) for n, x in arrays.items()}
+        self.dtypes = {n: _widest(x.dtype) for n, x in stored.values.items()}
+        self._rows = precision.sample_rows(stored.size, widths)
+        self._stored = stored
+        self._parts: dict[str, list] = {name: [] for name in arrays}
+
+    def add(self, start: int, block: MultimodalData) -> None:
+        rows = self._rows[(self._rows >= start) & (self._rows < start + block.size)]
+        for name in block.names:
+            self._parts[name].append([x[rows - start] for x in block.arrays_of(name)])
+        for name, stored in self._stored.covariates.items() if len(rows) else ():
+            x = np.ma.getdata(pick(stored, rows))
+            self._parts[name].append([x, np.ones(x.shape, bool)])
+
+    def joined(self) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+        return {
+            name: tuple(map(np.concatenate, zip(*parts, strict=True)))
+            for name, parts in self._parts.items()
+        }
+
+
+def _widest(dtype: np.dtype) -> np.dtype:
+    wide = dtype.kind == "f" and dtype.itemsize > 4
+    return np.dtype(np.float64) if wide else precision.held(dtype, None)
 
 
 def _all_rows(argument: str, arrays: Mapping) -> dict[str, StoredRows]:

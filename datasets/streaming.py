@@ -6,17 +6,17 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Int
 
-from consilience.datasets import validation
-from consilience.datasets.checks import check_standardize
+from consilience.datasets import precision, validation
+from consilience.datasets.align import matched, names_of
+from consilience.datasets.checks import check_arguments, check_standardize
 from consilience.datasets.data import MultimodalData
-from consilience.datasets.moments import check_scalable, fit_scaling
+from consilience.datasets.moments import fit_scaling
 from consilience.datasets.npy_folder import write_folder
 from consilience.datasets.standardization import Standardization
-from consilience.datasets.stored_data import Stored, describe, examine
+from consilience.datasets.stored_data import Stored, counted_from, describe, examine
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -29,11 +29,14 @@ class StreamedData:
         stored: the arrays, in the units they came in.
         present: `[N, M]`, True where a modality was measured; in memory.
         schema: the first row, which says what any of them looks like.
+        dtypes: what unscaled values are held in, by modality: float64 where float32 would
+            merge them.
     """
 
     stored: Stored
     present: Bool[np.ndarray, "rows modalities"]
     schema: MultimodalData
+    dtypes: dict[str, np.dtype]
 
     @classmethod
     def from_arrays(
@@ -63,10 +66,10 @@ class StreamedData:
             row_names=row_names,
             feature_names=feature_names or {},
         )
-        present, schema = examine(stored)
+        found = examine(stored)
         if not allow_empty_rows:
-            validation._check_empty(present, stored.row_names)
-        return cls(stored, present, schema)
+            validation._check_empty(found.present, stored.row_names)
+        return cls(stored, *found)
 
     @property
     def size(self) -> int:
@@ -89,7 +92,7 @@ class StreamedData:
         return self.schema.standardization
 
     def read(self, rows: Int[np.ndarray, " rows"]) -> dict[str, object]:
-        """Arrays of some rows, in memory of the host, as `assemble` takes them.
+        """Arrays of some rows, scaled, in memory of the host, as `assemble` takes them.
 
         Raises:
             IndexError: there are no such rows.
@@ -108,6 +111,8 @@ class StreamedData:
         for i, name in enumerate(self.names):
             given = raw["values", name], raw.get(("entries", name)), present[:, i]
             values[name], observed = self._filled(name, *given)
+            if self.standardization is not None:
+                values[name] = self.standardization.scaled(name, values[name], observed)
             if name in self.schema.entries:
                 entries[name] = observed
         covariates = {
@@ -125,7 +130,7 @@ class StreamedData:
         self, name: str, raw: np.ndarray, given: np.ndarray | None, present: np.ndarray
     ) -> tuple[np.ndarray, np.ndarray]:
         """Values with zeros where they are missing, and where they are not."""
-        array, dtype = np.ma.getdata(raw), self.schema.values[name].dtype
+        array, dtype = np.ma.getdata(raw), self.dtypes[name]
         observed = validation._observed(name, raw, given, array)
         observed &= present.reshape((-1,) + (1,) * (array.ndim - 1))
         if not observed.all():
@@ -139,7 +144,7 @@ class StreamedData:
         rows = np.atleast_1d(np.arange(self.size)[index])
         names = tuple(self.row_names[i] for i in rows) if self.row_names else ()
         like = dataclasses.replace(self.schema, row_names=names)
-        return assemble(like, jax.tree.map(jnp.asarray, self.read(rows)))
+        return assemble(like, jax.tree.map(precision.on_device, self.read(rows)))
 
     def batch(self, index: Array | np.ndarray) -> MultimodalData:
         """Rows that stand for the whole data set, as of `MultimodalData.batch`."""
@@ -161,15 +166,43 @@ class StreamedData:
 
         Without `like` everything is read once more; moments are summed in float64.
         """
-        check_standardize(self.schema, names, like, log)
-        if like is None:
-            fitted = fit_scaling(self.stored.blocks(), names, tuple(log))
-        else:
-            fitted = like.standardization
-            check_scalable(self.stored.blocks(), fitted)
-        schema = dataclasses.replace(self.schema, standardization=fitted)
-        raw = jax.tree.map(jnp.asarray, self.read(np.array([0])))
-        return dataclasses.replace(self, schema=assemble(schema, raw))
+        check_arguments(self.schema, names, like, log)
+        rows = self if like is None else self._aligned(like.schema)
+        check_standardize(rows.schema, names, like, log)
+        fitted = rows._fit(names, log) if like is None else like.standardization
+        if like is not None:
+            rows._check_scalable(like)
+        schema = dataclasses.replace(rows.schema, standardization=fitted)
+        scaled = dataclasses.replace(rows, schema=schema)
+        first = dataclasses.replace(scaled.take([0]), entries=schema.entries)
+        return dataclasses.replace(scaled, schema=first)
+
+    def _aligned(self, like: MultimodalData) -> "StreamedData":
+        """The same rows with the columns of `like`, picked when they are read."""
+        found = matched(names_of(like), names_of(self.schema), "standardize")
+        if not found:
+            return self
+        stored = self.stored.with_columns(found)
+        return StreamedData(stored, *examine(stored))
+
+    def _fit(self, names: Sequence[str] | None, log: Sequence[str]) -> Standardization:
+        floats = [n for n in self.names if n in log or self.dtypes[n].kind == "f"]
+        chosen = floats if names is None else names
+
+        def blocks():
+            for start, block in self.stored.blocks(self.dtypes):
+                with counted_from(start):
+                    check_standardize(block, names, None, log)
+                yield {name: block.arrays_of(name) for name in chosen}
+
+        return fit_scaling(blocks(), log, self.schema.labels())
+
+    def _check_scalable(self, like: "MultimodalData | StreamedData") -> None:
+        """Refuse values that have no logarithm, of modalities that need one."""
+        if like.standardization.log:
+            for start, block in self.stored.blocks(self.dtypes):
+                with counted_from(start):
+                    check_standardize(block, None, like, ())
 
     def save(self, folder: str | os.PathLike) -> None:
         """Copy everything, unscaled, into the files that stream fastest.
@@ -183,12 +216,5 @@ class StreamedData:
 
 
 def assemble(like: MultimodalData, arrays: Mapping[str, object]) -> MultimodalData:
-    """Rows of `StreamedData.read`, scaled and otherwise described as `like` is.
-
-    `arrays` may be traced.
-    """
-    rows, fitted = dataclasses.replace(like, **arrays), like.standardization
-    if fitted is None:
-        return rows
-    scaled = dataclasses.replace(rows, values=fitted.apply(rows.values))
-    return scaled.restrict(scaled.present, allow_empty_rows=True)
+    """Rows of `StreamedData.read`, described as `like` is. `arrays` may be traced."""
+    return dataclasses.replace(like, **arrays)

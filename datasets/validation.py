@@ -7,6 +7,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from consilience.datasets import precision
+
 # sites of models and guides, and the prefix of the priors' parameters
 RESERVED = ("data", "features", "prior", "w", "z")
 RESERVED_COVARIATES = ("present", "subset")
@@ -23,22 +25,37 @@ class Labels(NamedTuple):
     def row(self, n: int) -> str:
         return f"row {n} ({self.rows[n]!r})" if self.rows else f"row {n}"
 
-    def place(self, where: np.ndarray) -> str:
-        n, *column = (int(i) for i in where)
+    def column(self, column: Sequence[int] | np.ndarray) -> str:
+        column = tuple(int(i) for i in column)
         if not column:
-            return self.row(n)
-        number = column[0] if len(column) == 1 else tuple(column)
-        place = f"{self.row(n)}, column {number}"
+            return "its only column"
+        number = column[0] if len(column) == 1 else column
         if not self.columns:
-            return place
+            return f"column {number}"
         name = self.columns[np.ravel_multi_index(column, self.event_shape)]
-        return f"{place} ({name!r})"
+        return f"column {number} ({name!r})"
+
+    def place(self, where: Sequence[int] | np.ndarray) -> str:
+        n, *column = (int(i) for i in where)
+        return f"{self.row(n)}, {self.column(column)}" if column else self.row(n)
 
 
 def validate(
-    values, present, covariates, entries, *, row_names, feature_names, allow_empty_rows
+    values,
+    present,
+    covariates,
+    entries,
+    *,
+    row_names,
+    feature_names,
+    allow_empty_rows,
+    dtypes: Mapping[str, np.dtype] | None = None,
 ) -> dict:
-    """Check everything and return the fields of a `MultimodalData`."""
+    """Check everything and return the fields of a `MultimodalData`.
+
+    `dtypes` says what the values of each modality are held in, and that what float32
+    rounds has been said; by default both are done here.
+    """
     values = _named(values)
     names = tuple(values)
     _known("entries", entries, names)
@@ -59,13 +76,17 @@ def validate(
         _check_finite(labels[name], arrays[name], observed[name])
     if not allow_empty_rows:
         _check_empty(present, rows)
-    cast = {
-        n: _cast(f"values[{n!r}]", labels[n], arrays[n], observed[n]) for n in names
-    }
     known = _covariates(covariates, names, rows, size)
+    if dtypes is None:
+        picked = {n: (arrays[n], observed[n]) for n in names}
+        dtypes = _dtypes(picked, covariates, labels, rows)
+    held = {
+        n: cast(f"values[{n!r}]", labels[n], arrays[n], observed[n], dtypes[n])
+        for n in names
+    }
     # Only now, when nothing can be refused any more. `jnp.asarray` would compile.
     return {
-        "values": _on_device(cast),
+        "values": _on_device(held),
         "present": jax.device_put(present),
         "entries": _on_device(_partial(observed, present, entries)),
         "covariates": _on_device(known),
@@ -77,7 +98,30 @@ def validate(
 
 
 def _on_device(arrays: dict) -> dict:
-    return {name: jax.device_put(array) for name, array in arrays.items()}
+    return {name: precision.on_device(array) for name, array in arrays.items()}
+
+
+def _dtypes(picked: dict, covariates: Mapping, labels: dict, rows) -> dict:
+    """What each modality is held in; says what float32 rounds, once."""
+    given = {n: np.ma.getdata(x) for n, x in covariates.items()}
+    arrays = picked | {n: (x, np.ones(x.shape, bool)) for n, x in given.items()}
+    widths = {n: precision.width(x.shape) for n, (x, _) in arrays.items()}
+    some = precision.sample_rows(len(next(iter(arrays.values()))[0]), widths)
+    sample = {n: (x[some], o[some]) for n, (x, o) in arrays.items()}
+    return dtypes_of(sample, tuple(picked), labels)
+
+
+def dtypes_of(sample: Mapping, names: tuple[str, ...], labels: Mapping) -> dict:
+    """By modality, from values and masks of some rows; covariates stand behind them.
+
+    Says what float32 rounds, once.
+    """
+    found = {n: precision.rounded(x, observed) for n, (x, observed) in sample.items()}
+    kinds = {n: "modality" if n in names else "covariate" for n in found}
+    called = {n: f"{kinds[n]} {n!r}" for n in found}
+    of = {called[n]: labels.get(n, Labels(n, ())) for n in found}
+    precision.warn({called[n]: r for n, r in found.items()}, of)
+    return {n: precision.held(sample[n][0].dtype, found[n]) for n in names}
 
 
 def _named(values) -> dict:
@@ -254,11 +298,14 @@ def _partial(observed: dict, present: np.ndarray, given: Mapping) -> dict:
     return {n: o for n, o in observed.items() if n in given or missing[n].any()}
 
 
-def _cast(argument: str, labels: Labels, array: np.ndarray, observed: np.ndarray):
+def cast(
+    argument: str, labels: Labels, array: np.ndarray, observed: np.ndarray, held=None
+):
+    """Filled with zeros, as programs take it, or `held` in float64 until it is scaled."""
     filled = np.where(observed, array, np.zeros((), array.dtype))
     kind = float if array.dtype.kind == "f" else int
     dtype = jnp.result_type(kind)
-    with np.errstate(over="ignore"):
+    with np.errstate(over="ignore", under="ignore"):
         cast = filled.astype(dtype)
     lost = ~np.isfinite(cast) if kind is float else cast != filled
     if np.any(lost):
@@ -267,7 +314,7 @@ def _cast(argument: str, labels: Labels, array: np.ndarray, observed: np.ndarray
             f"{argument}: {labels.place(where)}: expected a number that fits {dtype}, got "
             f"{filled[tuple(where)]}; rescale, or enable jax_enable_x64"
         )
-    return cast
+    return cast if held is None or held == dtype else filled.astype(held)
 
 
 def _covariates(
@@ -294,5 +341,5 @@ def _covariates(
                 f"{argument}: {labels.place(where)}: expected a finite number (covariates "
                 f"are always known), got {'a masked one' if got is np.ma.masked else got}"
             )
-        read[name] = _cast(argument, labels, array, np.ones(array.shape, bool))
+        read[name] = cast(argument, labels, array, np.ones(array.shape, bool))
     return read

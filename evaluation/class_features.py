@@ -39,7 +39,7 @@ class Centred:
     ) -> Float[Array, "rows features"]:
         scaled = self.data.standardization
         if scaled is not None:
-            values = scaled.apply({self.name: jnp.asarray(values)})[self.name]
+            values = scaled.apply({self.name: values})[self.name]
         return jnp.asarray((values - self.loc) / self.scale).reshape(len(values), -1)
 
 

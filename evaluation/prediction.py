@@ -65,6 +65,7 @@ def predictive_log_density(
     if data.standardization is not None:
         wanted = data.standardization.apply(wanted)
     densities = Program(partial(_densities, model, guide, num_samples))
+    wanted = {name: jnp.asarray(x) for name, x in wanted.items()}
 
     def work(key, rows, members, wanted):
         return densities(key, params, rows, members, wanted)
@@ -73,7 +74,7 @@ def predictive_log_density(
     return {n: _in_first_units(x, data, n, wanted[n]) for n, x in found.items()}
 
 
-def _checked(truth: Mapping, data: MultimodalData) -> dict[str, Array]:
+def _checked(truth: Mapping, data: MultimodalData) -> dict[str, Array | np.ndarray]:
     if not isinstance(truth, Mapping):
         raise TypeError(
             "truth: expected values by modality, such as {'a': array}, got "
@@ -92,7 +93,9 @@ def _checked(truth: Mapping, data: MultimodalData) -> dict[str, Array]:
                 f"truth: {name!r}: expected values above −1, since log(1 + x) was "
                 f"standardised, got {np.nanmin(value)}"
             )
-    return {name: jnp.asarray(value) for name, value in truth.items()}
+    return {
+        n: x if isinstance(x, jax.Array) else np.asarray(x) for n, x in truth.items()
+    }
 
 
 def _in_first_units(log_p, data: MultimodalData, name: str, wanted) -> np.ndarray:

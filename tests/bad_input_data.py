@@ -3,6 +3,7 @@
 import gzip
 import io
 
+import jax
 import numpy as np
 import pandas as pd
 from bad_input import BadInput
@@ -518,7 +519,9 @@ ARRAYS = [
 PLAIN = cs.MultimodalData.from_arrays({"a": A + B[:, :2], "b": B})
 WHOLE = cs.MultimodalData.from_arrays({"a": A.astype(int), "b": B})
 NAMED = cs.MultimodalData.from_arrays({"a": A, "b": B}, feature_names={"a": "uv"})
-OTHER = cs.MultimodalData.from_arrays({"a": A, "b": B}, feature_names={"a": "vu"})
+OTHER = cs.MultimodalData.from_arrays({"a": A, "b": B}, feature_names={"a": "pq"})
+FEWER = cs.MultimodalData.from_arrays({"a": A[:, :1], "b": B}, feature_names={"a": "u"})
+TINY = cs.MultimodalData.from_arrays({"a": (B * 1e-40).astype("f4")})
 HOLES = cs.MultimodalData.from_arrays({"a": A, "b": put(B, (0, 0), np.nan)})
 NEGATIVE = cs.MultimodalData.from_arrays({"a": B - 9, "b": B})
 POSITIVE = cs.MultimodalData.from_arrays({"a": B, "b": B}).standardize(log=["a"])
@@ -566,7 +569,22 @@ TRANSFORMS = [
     (
         "rows of other columns",
         calling(lambda: OTHER.conform(NAMED)),
-        "columns u, v, got v, u",
+        "expected columns among u, v, got p, q, of which none is known",
+    ),
+    (
+        "rows without a column, for an encoder of complete ones",
+        calling(lambda: FEWER.conform(NAMED)),
+        "expected the columns of the training rows, got none called v",
+    ),
+    (
+        "a standard deviation that float32 has not",
+        calling(TINY.standardize),
+        "modality 'a', column 0: expected a standard deviation from 1.2e-38 to 3.4e",
+    ),
+    (
+        "scaled in a traced program",
+        calling(lambda: jax.eval_shape(lambda d: d.standardize().values, PLAIN)),
+        "standardize: expected rows as they are.*got traced ones",
     ),
     (
         "rows of another scaling",
@@ -605,7 +623,7 @@ TRANSFORMS = [
     ),
     (
         "completed with NaN",
-        calling(lambda: cs.complete(HOLES, {"b": B * np.nan})),
+        calling(lambda: cs.complete(HOLES, {"b": put(B, (0, 0), np.nan)})),
         r"means\['b'\]: expected finite numbers where something is missing",
     ),
     (

@@ -4,6 +4,7 @@ import contextlib
 import io
 import json
 import shutil
+import warnings
 from pathlib import Path
 from typing import NamedTuple
 
@@ -348,15 +349,39 @@ def copied(run: Path, to: Path) -> Path:
     return to
 
 
+def test_columns_are_matched_by_name(made, capsys):
+    """Another order and further columns give the same latents; what lacks is missing."""
+    folder, frames, _ = made
+    found = {}
+    for case, genes in {
+        "same": frames["genes"],
+        "moved": frames["genes"].iloc[:, ::-1].assign(h9=1.0),
+        "lacking": frames["genes"].rename(columns={"g1": "h1"}),
+        "empty": frames["genes"].assign(g1=np.nan),
+    }.items():
+        (folder / case).mkdir()
+        genes.to_csv(folder / case / "genes.csv")
+        out = folder / f"{case}.csv"
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            arguments = ("--out", out, "--draws", 20)
+            assert not call("encode", folder / "run", folder / case, *arguments)
+        said = capsys.readouterr().err + " ".join(str(w.message) for w in caught)
+        found[case] = out.read_text(), said
+    assert found["moved"][0] == found["same"][0]
+    assert found["lacking"][0] == found["empty"][0] != found["same"][0]
+    assert "matched" not in found["same"][1] + found["empty"][1]
+    assert "modality 'genes': h9 left out, order restored" in found["moved"][1]
+    assert "modality 'genes': h1 left out, g1 missing" in found["lacking"][1]
+
+
 def test_other_columns_are_refused_by_name(made, capsys):
     folder, frames, _ = made
     (folder / "columns").mkdir()
-    frames["genes"].rename(columns={"g1": "h1"}).to_csv(
-        folder / "columns" / "genes.csv"
-    )
+    frames["genes"].add_prefix("h").to_csv(folder / "columns" / "genes.csv")
     said = refusal(capsys, "encode", folder / "run", folder / "columns")
-    assert "modality 'genes': expected the columns of" in said
-    assert "there is no g1" in said
+    assert "modality 'genes': expected columns among g0, g1, g2, g3" in said
+    assert "got hg0, hg1, hg2, hg3, of which none is known" in said
 
 
 def test_modalities_that_the_run_does_not_know_are_refused(made, capsys):

@@ -255,7 +255,7 @@ def test_entries_scaling_and_columns_are_those_of_the_training_rows(tmp_path):
     for wrong, message in [
         (rows(), "expected the standardisation of the training rows, got another"),
         (rows(standardize=False), "expected the standardisation .* got none"),
-        (other_columns(), "modality 'a': expected the columns x, y, z, got x, y, w"),
+        (other_columns(), "modality 'a': expected columns among x, y, z, got u, v, w"),
         (other_names(), r"expected names \('a', 'b'\), got \('a', 'c'\)"),
     ]:
         with pytest.raises(ValueError, match=message):
@@ -264,7 +264,7 @@ def test_entries_scaling_and_columns_are_those_of_the_training_rows(tmp_path):
 
 def other_columns():
     values = {"a": np.zeros((2, 3)), "b": np.zeros((2, 4))}
-    return cs.MultimodalData.from_arrays(values, feature_names={"a": ["x", "y", "w"]})
+    return cs.MultimodalData.from_arrays(values, feature_names={"a": ["u", "v", "w"]})
 
 
 def other_names():

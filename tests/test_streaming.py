@@ -12,7 +12,7 @@ from numpyro.infer import SVI
 from numpyro.optim import Adam
 
 import consilience as cs
-from consilience.datasets import stored_data
+from consilience.datasets import moments
 from consilience.datasets.file_rows import FileRows, records
 from consilience.datasets.moments import Moments
 from consilience.datasets.stored_arrays import stored_rows
@@ -29,7 +29,7 @@ ROWS, KEY = 41, jax.random.key(3)
 @pytest.fixture(autouse=True)
 def small_blocks(monkeypatch):
     """Several blocks, of five rows of these data."""
-    monkeypatch.setattr(stored_data, "BLOCK", 5 * 8 * 16)
+    monkeypatch.setattr(moments, "BLOCK", 5 * 8 * 16)
 
 
 def arrays():
@@ -226,7 +226,7 @@ def test_moments_of_blocks_are_those_of_all():
         merged = merged.merge(Moments.of(x[start:stop], observed[start:stop]))
     hidden = np.ma.array(x, mask=~observed)
     np.testing.assert_allclose(merged.mean, hidden.mean(0), rtol=1e-15)
-    np.testing.assert_allclose(merged.scale(np.dtype("f8")), hidden.std(0), rtol=1e-7)
+    np.testing.assert_allclose(merged.scale(1e-15), hidden.std(0), rtol=1e-7)
     np.testing.assert_array_equal(merged.count, observed.sum(0))
 
 

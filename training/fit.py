@@ -37,6 +37,7 @@ from consilience.training.sources import MOST_STEPS as MOST
 from consilience.training.start import initial_state
 from consilience.training.steps import Schedule, Settings
 from consilience.training.stopping import EarlyStopping
+from consilience.training.unmeasured import Survey
 from consilience.training.validation import validator
 from consilience.training.watch import Bar, Callback, Watch
 
@@ -92,6 +93,10 @@ def fit(
             callbacks, writes checkpoints and shows the progress bar.
         progress: show a progress bar.
 
+    Warns:
+        UserWarning: a modality or a column was never measured; a count is out of all
+            proportion to its column (`consilience.training.unmeasured.beyond`).
+
     Raises:
         TypeError: `data` is none; a setting is of the wrong type.
         ValueError: a setting is out of its range; values are outside the support of their
@@ -124,7 +129,7 @@ def fit(
         svi=params,
     )
     _inspect(svi.loss)(svi.model, svi.guide, params, first)
-    _check_support(key_support, svi, params, data, held_out)
+    survey = _check_support(key_support, svi, params, data, held_out)
     source = source_of(data, order, mesh)
     segment = min(source.most_steps, (checkpoints and checkpoints.every_steps) or MOST)
     store = None
@@ -140,7 +145,7 @@ def fit(
         svi=svi,
         source=source,
         settings=Settings(beta, nonfinite == "skip", mesh),
-        schema=data.take([0]),
+        schema=survey.schema(data.take([0])),
         row_names=data.row_names,
         num_epochs=num_epochs,
         segment=segment,
@@ -194,12 +199,17 @@ def _validate(rng_key, svi, held_out, mesh) -> Callable | None:
     return validator(rng_key, svi, place(held_out, mesh), mesh=mesh)
 
 
-def _check_support(rng_key, svi: SVI, params: dict, data: Rows, held_out) -> None:
+def _check_support(rng_key, svi: SVI, params: dict, data: Rows, held_out) -> Survey:
+    """Look at all rows once; say what was never measured."""
     check = support_check(rng_key, svi.model, svi.guide, params)
+    survey = Survey(data)
     for row, block in blocks(data):
+        survey.add(block)
         check(block, first_row=row)
     if held_out is not None:
         check(held_out, where="validation: ")
+    survey.warn()
+    return survey
 
 
 def _loggers(loggers, checkpoints: Checkpoints | None) -> Sequence[Logger]:

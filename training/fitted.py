@@ -3,14 +3,20 @@
 import dataclasses
 import inspect
 import os
-from collections.abc import Callable, Mapping
+import warnings
+from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING
 
-from jaxtyping import Array, Float, Key
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, Key, Shaped
 from numpyro.infer import SVI
 from numpyro.infer.svi import SVIState
 
+from consilience.datasets.checks import observed_entries
 from consilience.datasets.data import MultimodalData
+from consilience.datasets.names import few
 from consilience.inference.attention import attention_weights
 from consilience.inference.attributes import Attribute, checked
 from consilience.inference.contract import require_data
@@ -34,7 +40,7 @@ class Fitted:
         state: the last state; `svi.update(state, data)` goes on from it.
         history: the bound by epoch.
         schema: one training row, which says what data must look like: modalities, shapes,
-            columns, scaling, entry masks.
+            columns, scaling, entry masks. Its masks say what was measured in any row.
         best_state: the state with the highest validation bound, None without validation.
     """
 
@@ -113,14 +119,32 @@ class Fitted:
     def generate(
         self, rng_key: Key[Array, ""], data: MultimodalData, subset=None, **settings
     ) -> dict[str, Array]:
-        """See `consilience.inference.generate`."""
-        return self.evaluate(generate, rng_key, data, subset, **settings)
+        """See `consilience.inference.generate`. NaN of what training never measured."""
+        return self.known(self.evaluate(generate, rng_key, data, subset, **settings))
 
     def generate_from_prior(
         self, rng_key: Key[Array, ""], data: MultimodalData, **settings
     ) -> dict[str, Array]:
-        """See `consilience.inference.generate_from_prior`."""
-        return self.evaluate(generate_from_prior, rng_key, data, **settings)
+        """See `consilience.inference.generate_from_prior`, and `generate` of NaN."""
+        return self.known(self.evaluate(generate_from_prior, rng_key, data, **settings))
+
+    def known(
+        self, values: Mapping[str, Shaped[Array | np.ndarray, "..."]]
+    ) -> dict[str, Shaped[Array | np.ndarray, "..."]]:
+        """Arrays `[..., *event]` by modality, NaN in columns that training never measured.
+
+        Nothing of these was learned, so that any number there would be made up.
+        """
+        known = dict(values)
+        for name, measured in self._measured():
+            if not measured.all():
+                known[name] = jnp.where(measured, known[name], jnp.nan)
+        return known
+
+    def _measured(self) -> Iterator[tuple[str, np.ndarray]]:
+        """By modality, `[*event]`, whether any training row has it."""
+        for name in self.schema.names:
+            yield name, observed_entries(self.schema, name)[0]
 
     def to_datatree(
         self,
@@ -151,4 +175,29 @@ class Fitted:
 
     def _conform(self, data: MultimodalData) -> MultimodalData:
         require_data(data)
-        return data.conform(self.schema)
+        rows = data.conform(self.schema)
+        for name, measured in self._measured():
+            if not measured.all():
+                rows = _hidden(rows, name, measured)
+        return rows
+
+
+def _hidden(rows: MultimodalData, name: str, measured: np.ndarray) -> MultimodalData:
+    """Rows without what no part was trained on: missing; says so once."""
+    before = rows.observed(name)
+    observed, i = before & measured, rows.index(name)
+    if not isinstance(before, jax.core.Tracer) and bool((before != observed).any()):
+        columns = few([rows.labels()[name].column(c) for c in np.argwhere(~measured)])
+        warnings.warn(
+            f"data: modality {name!r}: {columns} was never measured in the training rows, "
+            "so that nothing of it is learned; taken as missing",
+            stacklevel=4,
+        )
+    some = observed.reshape(rows.size, -1).any(-1)
+    present = jnp.asarray(rows.present)
+    entries = {name: observed} if name in rows.entries else {}
+    return dataclasses.replace(
+        rows,
+        present=present.at[:, i].set(present[:, i] & some),
+        entries=rows.entries | entries,
+    )

@@ -81,9 +81,9 @@ def trained(svi: SVI, state: SVIState) -> dict:
 
 
 def _blank(schema: MultimodalData) -> MultimodalData:
-    """The schema without what the row held, and without its name."""
+    """The schema without what the row held, and without its name; masks are of all."""
     held = (schema.values, schema.covariates)
     values, covariates = jax.tree.map(jnp.zeros_like, held)
-    present, entries = jax.tree.map(jnp.ones_like, (schema.present, schema.entries))
-    masks = {"present": present, "entries": entries, "row_names": ()}
-    return dataclasses.replace(schema, values=values, covariates=covariates, **masks)
+    return dataclasses.replace(
+        schema, values=values, covariates=covariates, row_names=()
+    )

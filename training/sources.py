@@ -3,6 +3,7 @@
 from typing import Protocol, runtime_checkable
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Int
 
@@ -48,7 +49,8 @@ class InMemory:
     most_steps = MOST_STEPS
 
     def __init__(self, data: MultimodalData, order: Order):
-        self.resident, self.order = data.bare(), order
+        # what waits on the host in float64 is cast once, not at each segment
+        self.resident, self.order = jax.tree.map(jnp.asarray, data.bare()), order
 
     def chunk(self, epoch: int, start: int, stop: int) -> Int[Array, "steps batch"]:
         order = self.order(epoch)

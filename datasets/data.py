@@ -10,6 +10,7 @@ import numpyro
 from jaxtyping import Array, Bool, Key, Shaped
 
 from consilience.datasets import checks, validation
+from consilience.datasets.named_arrays import unnamed
 from consilience.datasets.pytree import pytree_dataclass
 from consilience.datasets.standardization import Standardization
 
@@ -69,10 +70,12 @@ class MultimodalData:
 
         Args:
             values: modality name → array `[N, *event]` of numbers; NaN means missing. A
-                row of NaN alone means that the modality is absent.
+                row of NaN alone means that the modality is absent. Or name → DataFrame or
+                AnnData, whose rows are matched by their names, as `read` does.
             present: `[N, M]` booleans (columns in the order of `values`) or a mapping
                 from name to `[N]`; False makes a modality absent whatever it holds.
-            covariates: name → array `[N, ...]`, finite.
+            covariates: name → array `[N, ...]`, finite. DataFrames and Series are matched
+                by their names here, too, and in `present` and `entries`.
             entries: name → booleans `[N, *event]`, False where an entry is missing; for
                 integers, which know no NaN.
             row_names: N unique names.
@@ -81,19 +84,12 @@ class MultimodalData:
                 is q(z | x_∅).
 
         Raises:
+            TypeError: names cannot be matched: a DataFrame beside an array, a Series
+                beside rows without names.
             ValueError: naming modality, row, column, what was expected and what came.
         """
-        return cls(
-            **validation.validate(
-                values,
-                present,
-                covariates or {},
-                entries or {},
-                row_names=row_names,
-                feature_names=feature_names or {},
-                allow_empty_rows=allow_empty_rows,
-            )
-        )
+        given = unnamed(values, present, covariates, entries, row_names, feature_names)
+        return cls(**validation.validate(**given, allow_empty_rows=allow_empty_rows))
 
     @property
     def size(self) -> int:

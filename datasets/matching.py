@@ -76,7 +76,8 @@ def _transposed(table: Table, others: list[Table]) -> str:
             if set(columns.columns) & set(ids.ids):
                 return (
                     f"; columns of {columns.place} are samples of {ids.place}: expected "
-                    "samples in rows"
+                    "samples in rows; transpose=[...] with the names of such tables turns "
+                    "them (--transpose)"
                 )
     return ""
 

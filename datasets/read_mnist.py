@@ -7,9 +7,9 @@ from pathlib import Path
 
 import numpy as np
 
+from consilience.datasets.archives import load_arrays
 from consilience.datasets.labelled import Labelled, Parts, labelled
 from consilience.datasets.names import few
-from consilience.datasets.read_npz import load_arrays
 
 ARCHIVE = "mnist.npz"
 FILES = {"train": "train", "test": "t10k"}

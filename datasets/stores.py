@@ -8,12 +8,19 @@ from pathlib import Path
 import numpy as np
 
 from consilience.datasets.contents import Arrays, Modalities, chosen
+from consilience.datasets.files import check_regular, front_door, parsing, path_of
 from consilience.datasets.names import few
 from consilience.datasets.npy_folder import open_folder
-from consilience.datasets.read_npz import FEATURES, MASK
+from consilience.datasets.roles import (
+    COVARIATE,
+    FEATURES,
+    MASK,
+    modalities_among,
+    texts,
+)
 from consilience.datasets.streaming import StreamedData
 
-COVARIATE = "covariate_"
+HDF5, ZARR = "a whole .h5ad file", "a whole zarr group"
 
 
 def stream(
@@ -39,11 +46,10 @@ def stream(
         OSError: a file is not there or cannot be opened.
         ImportError: a package for this file is not installed, with what to install.
     """
-    path = Path(source)
-    if not path.exists():
-        raise FileNotFoundError(f"source: expected a file or folder, got {path}: none")
-    arrays = _arrays(path, modalities)._asdict()
-    return StreamedData.from_arrays(**arrays, allow_empty_rows=allow_empty_rows)
+    path = path_of("source", source)
+    with front_door(f"{path}"):
+        arrays = _arrays(path, modalities)._asdict()
+        return StreamedData.from_arrays(**arrays, allow_empty_rows=allow_empty_rows)
 
 
 def _arrays(path: Path, modalities: Modalities) -> Arrays:
@@ -68,7 +74,7 @@ def _arrays(path: Path, modalities: Modalities) -> Arrays:
 
 def _laid_out(place: str, found: Mapping, modalities: Modalities) -> Arrays:
     """Modalities and what describes them, told apart by their names as in `.npz`."""
-    own = [name for name in found if not _describes(name, found)]
+    own = modalities_among(place, found, modalities)
     wanted = chosen(modalities, own, place)
     about = {name: found[name] for name in found if name not in own}
     masks = {n: about[f"{MASK}{k}"] for n, k in wanted.items() if f"{MASK}{k}" in about}
@@ -84,8 +90,12 @@ def _laid_out(place: str, found: Mapping, modalities: Modalities) -> Arrays:
             if n.startswith(COVARIATE)
         },
         {n: x for n, x in masks.items() if n not in rows},
-        None if names is None else map(str, names[:]),
-        {n: map(str, x[:]) for n, x in features.items() if x is not None},
+        None if names is None else texts(f"{place}: row_names", names[:]),
+        {
+            n: texts(f"{place}: {FEATURES}{n}", x[:])
+            for n, x in features.items()
+            if x is not None
+        },
     )
 
 
@@ -103,14 +113,6 @@ def _present(place: str, given, own: list[str], wanted: Mapping, rows: Mapping):
     return {name: column & rows.get(name, True) for name, column in found.items()}
 
 
-def _describes(name: str, found: Mapping) -> bool:
-    of_one = any(
-        name.startswith(prefix) and name.removeprefix(prefix) in found
-        for prefix in (MASK, FEATURES)
-    )
-    return of_one or name in ("present", "row_names") or name.startswith(COVARIATE)
-
-
 def _annotated(place: str, group, modalities: Modalities) -> Arrays:
     """AnnData by its parts: `X`, `layers/…`, `obsm/…`; the rest is not read."""
     from anndata.io import read_elem, sparse_dataset
@@ -121,32 +123,37 @@ def _annotated(place: str, group, modalities: Modalities) -> Arrays:
         found |= {f"{part}/{name}": inside[name] for name in inside}
     wanted = chosen(["X"] if modalities is None else modalities, found, place)
     values = {n: found[key] for n, key in wanted.items()}
-    names = {part: group[part][group[part].attrs["_index"]] for part in ("obs", "var")}
-    columns = read_elem(names["var"])
+    with parsing(place, "AnnData with names of rows in obs and of columns in var"):
+        obs, var = (
+            read_elem(group[part][group[part].attrs["_index"]])
+            for part in ("obs", "var")
+        )
+        values = {
+            n: x if hasattr(x, "dtype") else sparse_dataset(x)
+            for n, x in values.items()
+        }
     return Arrays(
-        {n: x if hasattr(x, "dtype") else sparse_dataset(x) for n, x in values.items()},
-        row_names=read_elem(names["obs"]),
-        feature_names={n: columns for n, key in wanted.items() if key[:4] != "obsm"},
+        values,
+        row_names=obs,
+        feature_names={n: var for n, key in wanted.items() if key[:4] != "obsm"},
     )
 
 
 def _file(path: Path):
     h5py = _package(path, "h5py")
     _package(path, "anndata")
-    try:
+    with parsing(f"{path}", HDF5):
         return h5py.File(path, "r")
-    except OSError as error:
-        raise ValueError(f"{path}: expected a whole .h5ad file ({error})") from error
 
 
 def _group(path: Path):
     zarr = _package(path, "zarr")
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of zarr about its own formats
-            return zarr.open_group(path, mode="r")
-    except (ValueError, OSError) as error:
-        raise ValueError(f"{path}: expected a zarr group ({error})") from error
+    for folder, _, names in os.walk(path):
+        for name in names:
+            check_regular("source", Path(folder) / name)
+    with parsing(f"{path}", ZARR), warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of zarr about its own formats
+        return zarr.open_group(path, mode="r")
 
 
 def _package(path: Path, name: str):

@@ -7,6 +7,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from consilience.datasets.names import as_text, check_visible
+
 # sites of models and guides, and the prefix of the priors' parameters
 RESERVED = ("data", "features", "prior", "w", "z")
 RESERVED_COVARIATES = ("present", "subset")
@@ -107,6 +109,7 @@ def _named(values) -> dict:
             raise ValueError(
                 f"values: modality {name!r} was given twice, expected once"
             )
+    check_visible("values", "names of modalities", names)
     return {str(name): value for name, value in pairs}
 
 
@@ -132,7 +135,7 @@ def unique_names(argument: str, given, length: int) -> tuple[str, ...]:
     """Names as a tuple; refuses a wrong number of them and duplicates."""
     if given is None:
         return ()
-    given = tuple(map(str, given))
+    given = tuple(map(as_text, given))
     if len(given) != length:
         raise ValueError(f"{argument}: expected {length} names, got {len(given)}")
     seen = set()
@@ -140,6 +143,7 @@ def unique_names(argument: str, given, length: int) -> tuple[str, ...]:
         if name in seen:
             raise ValueError(f"{argument}: expected unique names, got {name!r} twice")
         seen.add(name)
+    check_visible(argument, "names", given)
     return given
 
 

@@ -75,7 +75,7 @@ KEYS: dict[str, Key] = {
     ),
     "transpose": Key(
         DATA,
-        OrNone(Names(("all", "none"))),
+        Names(("all", "none")),
         None,
         "modalities whose tables have samples in columns, all or none; may come again "
         "(default: none, and tables that look like it are refused)",

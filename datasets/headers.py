@@ -79,10 +79,20 @@ def check_index(
     column = "..." if named is None else repr(named)
     raise ValueError(
         f"{place}: expected ids of samples, got an index of whole numbers without a name "
-        f"({few(map(str, ids), 3)}), which pandas keeps from rows before they were sorted "
-        f"or picked; use the column that has the ids, id_column={column} or "
-        f"set_index({column}), or name the index if it does, rename_axis('sample')"
+        f"({few(map(str, ids), 3)}), which may be the order that rows once had; use the "
+        f"column that has the ids, id_column={column} of a file, set_index({column}) of a "
+        "DataFrame, or name the index if it has them, rename_axis('sample')"
     )
+
+
+def check_names(place: str, names: Sequence[object]) -> None:
+    """Refuse the name that pandas gives a column without one."""
+    for i, name in enumerate(names):
+        if re.fullmatch(r"Unnamed: \d+", str(name)):
+            raise ValueError(
+                f"{place}: column {i}: expected a name, got {name!r}, which pandas writes "
+                "for none; drop it (it may be an old index), or give it another name"
+            )
 
 
 def _counts(ids: Sequence[object]) -> bool:

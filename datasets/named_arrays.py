@@ -44,9 +44,9 @@ def unnamed(
     values = validation._named(values)
     for argument, given in (("entries", entries), ("feature_names", feature_names)):
         _check_mapping(argument, given)
+    row_names = None if row_names is None else tuple(row_names)
     tables = tables_of("values", values)
     if tables is None:
-        row_names = None if row_names is None else tuple(row_names)
         rows = Rows(row_names, ordered=True)
         found = Arrays(arrays_of("values", values), feature_names=feature_names)
     else:
@@ -78,7 +78,7 @@ def _check_mapping(argument: str, given: object) -> None:
 
 def _check_none(row_names, feature_names) -> None:
     for argument, given in (("row_names", row_names), ("feature_names", feature_names)):
-        if given:
+        if given is not None and len(given):
             raise ValueError(
                 f"{argument}: expected none beside DataFrames, which have their own names, "
                 "got some; rename the index and the columns"

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from consilience.datasets.contents import Contents, Modalities, chosen
 from consilience.datasets.files import check_fits, parsing
-from consilience.datasets.headers import check_header, check_index
+from consilience.datasets.headers import check_header, check_index, check_names
 from consilience.datasets.names import few, written_alike
 from consilience.datasets.notes import Notes, notes_of_frame
 from consilience.datasets.read_frames import index_kind
@@ -102,8 +102,9 @@ def _check_covariates(
         meant = written_alike(name) in (COVARIATES, COVARIATES[:-1])
         if meant and name != COVARIATES and name not in named:
             raise ValueError(
-                f"{folder}: expected covariates in a file called {COVARIATES}, got "
-                f"{path.name}; rename it, or name it in `modalities` if it is one"
+                f"{folder}: expected covariates in a file called {COVARIATES}"
+                f"{path.name[len(name) :]}, got {path.name}; rename it, or name "
+                "it in `modalities` if it is one"
             )
 
 
@@ -114,6 +115,7 @@ def _columns(path: Path, id_column: str | None, *, notes: bool = False) -> Colum
         check_header(path.name, read.id_name, read.names, every=not notes)
     if id_column is None:
         check_index(path.name, read.id_name, read.ids, read.names)
+    check_names(path.name, read.names)
     bad = [name for name in read.ids if MEASUREMENT.fullmatch(str(name))]
     if id_column is None and bad:
         raise ValueError(

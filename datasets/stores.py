@@ -117,10 +117,11 @@ def _annotated(place: str, group, modalities: Modalities) -> Arrays:
     """AnnData by its parts: `X`, `layers/…`, `obsm/…`; the rest is not read."""
     from anndata.io import read_elem, sparse_dataset
 
-    found = {"X": group["X"]} if "X" in group else {}
-    for part in ("layers", "obsm"):
-        inside = group.get(part, {})
-        found |= {f"{part}/{name}": inside[name] for name in inside}
+    with parsing(place, "AnnData with groups of layers and obsm"):
+        found = {"X": group["X"]} if "X" in group else {}
+        for part in ("layers", "obsm"):
+            inside = group.get(part, {})
+            found |= {f"{part}/{name}": inside[name] for name in inside}
     wanted = chosen(["X"] if modalities is None else modalities, found, place)
     values = {n: found[key] for n, key in wanted.items()}
     with parsing(place, "AnnData with names of rows in obs and of columns in var"):

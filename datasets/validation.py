@@ -85,7 +85,7 @@ def _on_device(arrays: dict) -> dict:
 def _named(values) -> dict:
     if not isinstance(values, Mapping | Sequence) or isinstance(values, str):
         raise ValueError(
-            "values: expected a mapping from modality to array, got "
+            "values: expected a mapping from modality to array or DataFrame, got "
             f"{type(values).__name__}"
         )
     pairs = list(values.items() if isinstance(values, Mapping) else values)

@@ -99,15 +99,19 @@ def read_archive(path: str | os.PathLike, kind: str) -> tuple[dict, dict[str, St
 def sound(path: str | os.PathLike, *refusals: type[Exception]) -> Iterator[None]:
     """Around what reads a header: what nobody foresaw means that it was forged.
 
+    Errors that name the file pass.
+
     Args:
         path: of the file.
-        refusals: errors that pass, beside `ArchiveError`.
+        refusals: others that pass.
     """
     try:
         yield
-    except (ArchiveError, *refusals):
+    except refusals:
         raise
     except Exception as error:
+        if str(error).startswith(f"{path}: "):
+            raise
         raise ArchiveError(
             f"{path}: damaged: its header is not as consilience writes it "
             f"({type(error).__name__}: {str(error)[:200]})"

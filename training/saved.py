@@ -51,12 +51,12 @@ def load(
     """
     header, arrays = read_archive(path, KIND)
     given = {"guide": guide, "model": model, "elbo": elbo}
-    with sound(path, ValueError):
+    with sound(path):
         _require_precision(path, header["x64"])
         made, schema, history = _rebuilt(path, header, arrays, given)
     svi = SVI(made["model"], made["guide"], optimizer or _no_optimizer(), made["elbo"])
     own = any(part is not None for part in given.values())
-    with sound(path, Exception if own else ValueError):  # errors of the user's pass
+    with sound(path, *(Exception,) * own):  # errors of the user's programs pass
         state, best = _states(path, svi, schema, arrays, header["best"])
     return Fitted(svi, state, history, schema, best)
 

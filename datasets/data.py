@@ -57,21 +57,22 @@ class MultimodalData:
     @classmethod
     def from_arrays(
         cls,
-        values: Mapping[str, object] | Sequence[tuple[str, object]],
+        values: object,
         present: object = None,
-        covariates: Mapping[str, object] | None = None,
+        covariates: object = None,
         *,
-        entries: Mapping[str, object] | None = None,
-        row_names: Iterable[str] | None = None,
-        feature_names: Mapping[str, Iterable[str]] | None = None,
+        entries: object = None,
+        row_names: Iterable[str | bytes] | None = None,
+        feature_names: Mapping[str, Iterable[str | bytes]] | None = None,
         allow_empty_rows: bool = False,
     ) -> "MultimodalData":
         """Validate arrays, turn NaN into masks and fill what is missing with zeros.
 
         Args:
-            values: modality name → array `[N, *event]` of numbers; NaN means missing. A
-                row of NaN alone means that the modality is absent. Or name → DataFrame or
-                AnnData, whose rows are matched by their names, as `read` does.
+            values: a mapping, or pairs: modality name → array `[N, *event]` of numbers;
+                NaN means missing, a row of NaN alone that the modality is absent. Or name
+                → DataFrame or AnnData, whose rows are matched by their names, as `read`
+                does. Sparse matrices are made dense.
             present: `[N, M]` booleans (columns in the order of `values`) or a mapping
                 from name to `[N]`; False makes a modality absent whatever it holds.
             covariates: name → array `[N, ...]`, finite. DataFrames and Series are matched

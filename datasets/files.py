@@ -10,7 +10,7 @@ from pathlib import Path
 REFUSALS = (ValueError, TypeError, OSError, ImportError)
 
 
-def path_of(argument: str, source: str | os.PathLike) -> Path:
+def path_of(argument: str, source: object) -> Path:
     """A path that may be opened: a folder, or a regular file.
 
     Raises:

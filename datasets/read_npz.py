@@ -29,7 +29,8 @@ def read_npz(path: Path, modalities: Modalities) -> Contents:
     `features_<view>` belong to one each, `sample_id` names the rows, and `label_<name>`
     may become covariates if they are named.
 
-    Arrays without axes are remarks and not read.
+    Arrays without axes are remarks and not read. What is called as if it described another
+    array (`mask_A`, where the modality is `a`) is refused unless `modalities` names it.
 
     Raises:
         ValueError: the file is damaged, holds objects, or an array belongs nowhere.

@@ -4,8 +4,9 @@ import csv
 import gzip
 import zlib
 from collections.abc import Iterator
+from io import TextIOWrapper
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple, TextIO
+from typing import TYPE_CHECKING, NamedTuple
 
 from consilience.datasets.files import check_fits, parsing
 from consilience.datasets.names import few, nearest
@@ -108,7 +109,7 @@ def _scan(path: Path, separator: str, id_column: str | None):
     return names, index, ids
 
 
-def _lines(place: str, file: TextIO) -> Iterator[str]:
+def _lines(place: str, file: TextIOWrapper) -> Iterator[str]:
     """Lines of bearable length, so that few packed bytes cannot fill the memory."""
     while line := file.readline(LONGEST):
         if len(line) == LONGEST:

@@ -24,7 +24,7 @@ HDF5, ZARR = "a whole .h5ad file", "a whole zarr group"
 
 
 def stream(
-    source: str | os.PathLike,
+    source: object,
     *,
     modalities: Modalities = None,
     allow_empty_rows: bool = False,
@@ -32,9 +32,9 @@ def stream(
     """Open what is larger than memory, and read it once to validate it.
 
     Args:
-        source: a folder of `.npy` files or a zarr group, whose arrays are called as in
-            `.npz` (`help(consilience.datasets.read_npz)`): `<modality>`, and where there
-            are any `present`, `mask_<modality>`, `covariate_<name>`, `row_names`,
+        source: path of a folder of `.npy` files or a zarr group, whose arrays are called
+            as in `.npz` (`help(consilience.datasets.read_npz)`): `<modality>`, and where
+            there are any `present`, `mask_<modality>`, `covariate_<name>`, `row_names`,
             `features_<modality>`; or AnnData as `.h5ad` or zarr.
         modalities: names to stream, in this order, or a mapping from the name in the data
             set to that in the source; by default all in alphabetical order. In an AnnData
@@ -42,6 +42,7 @@ def stream(
         allow_empty_rows: accept rows without any measurement.
 
     Raises:
+        TypeError: the source is in memory.
         ValueError: naming file, modality, row, column, what was expected and what came.
         OSError: a file is not there or cannot be opened.
         ImportError: a package for this file is not installed, with what to install.

@@ -32,7 +32,7 @@ class Table(NamedTuple):
 
 
 def table(
-    place: str, ids: Iterable[str], columns: Iterable, frame: "pandas.DataFrame"
+    place: str, ids: Iterable, columns: Iterable, frame: "pandas.DataFrame"
 ) -> Table:
     """Check names and cells of a frame; its own index is not looked at.
 

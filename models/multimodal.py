@@ -176,13 +176,14 @@ def _check_indices(name: str, fn: dist.Distribution, value: Array | None) -> Non
     while isinstance(fn, dist.MaskedDistribution):
         fn = fn.base_dist
     kinds = (dist.CategoricalLogits, dist.CategoricalProbs)
-    if isinstance(fn, kinds) and value is not None:
-        if not jnp.issubdtype(value.dtype, jnp.integer):
-            raise ValueError(
-                f"modality {name!r}: expected whole numbers for a categorical likelihood, "
-                f"got {value.dtype}; where labels are missing as NaN, pass "
-                "np.ma.array(np.nan_to_num(x).astype(int), mask=np.isnan(x))"
-            )
+    if value is None or not isinstance(fn, kinds):
+        return
+    if not jnp.issubdtype(value.dtype, jnp.integer):
+        raise ValueError(
+            f"modality {name!r}: expected whole numbers for a categorical likelihood, got "
+            f"{value.dtype}; where labels are missing as NaN, pass "
+            "np.ma.array(np.nan_to_num(x).astype(int), mask=np.isnan(x))"
+        )
 
 
 def _entry_mask(data: MultimodalData, name: str, fn: dist.Distribution) -> Array:

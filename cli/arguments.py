@@ -6,11 +6,18 @@ from pathlib import Path
 from consilience.experiments.options import whole_number
 
 
+def _path(text: str) -> Path:
+    """A path; `Path("")` would be the folder one is in."""
+    if not text:
+        raise argparse.ArgumentTypeError("expected a path, got an empty text")
+    return Path(text)
+
+
 def add_data(parser: argparse.ArgumentParser, default: str = "") -> None:
     """DATA, which may be left out where there is a default."""
     parser.add_argument(
         "data",
-        type=Path,
+        type=_path,
         metavar="DATA",
         nargs="?" if default else None,
         help="folder of CSV, TSV or Parquet files, one a modality; or .npz, .h5ad, .h5mu"

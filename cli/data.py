@@ -47,6 +47,7 @@ def read_named(
         covariates=_covariates(config["covariates"]),
         categories=config["categories"],
         id_column=config["id_column"],
+        transpose=_transpose(config["transpose"]),
     )
     found = found if like is None else _completed(found, path, like)
     return found, id_name or INDEX
@@ -66,6 +67,11 @@ def anywhere(config: dict) -> dict:
         if isinstance(path, Path)
         else config
     )
+
+
+def _transpose(given: str | list[str] | None) -> bool | list[str] | None:
+    """All modalities, none of them, or some by name; None if nothing was said."""
+    return {"all": True, "none": False}[given] if isinstance(given, str) else given
 
 
 def _covariates(names: list[str] | None) -> Path | list[str] | None:

@@ -73,6 +73,14 @@ KEYS: dict[str, Key] = {
         "column of tables that has the sample ids (default: the first)",
         "COLUMN",
     ),
+    "transpose": Key(
+        DATA,
+        Names(("all", "none")),
+        None,
+        "modalities whose tables have samples in columns, all or none; may come again "
+        "(default: none, and tables that look like it are refused)",
+        "MODALITY",
+    ),
     "covariates": Key(
         DATA,
         Names(of="covariates"),

@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from consilience.datasets.names import few, nearest
+from consilience.datasets.names import check_visible, few, nearest
 from consilience.datasets.tables import Table
 from consilience.datasets.validation import RESERVED
 
@@ -79,6 +79,7 @@ def chosen(modalities: Modalities, known: Iterable[str], place: str) -> dict[str
         ValueError: a name is unknown, reserved or stands twice, or none was asked for.
     """
     known = list(known)
+    check_visible(place, "names of modalities", filter(_is_text, known))
     if modalities is None:
         modalities = known
     if isinstance(modalities, str) or not isinstance(modalities, Sequence | Mapping):
@@ -96,8 +97,13 @@ def chosen(modalities: Modalities, known: Iterable[str], place: str) -> dict[str
                 f"modalities: expected names among those of {place}: {few(known, 20)}, "
                 f"got {name!r}{nearest(str(name), known)}"
             )
+    check_visible("modalities", "names", filter(_is_text, modalities))
     _check_reserved(modalities, place)
     return dict(modalities)
+
+
+def _is_text(name: object) -> bool:
+    return isinstance(name, str)
 
 
 def _check_reserved(modalities: Mapping[str, str], place: str) -> None:

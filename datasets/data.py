@@ -12,6 +12,7 @@ from jaxtyping import Array, Bool, Key, Shaped
 from consilience.datasets import checks, validation
 from consilience.datasets.align import align
 from consilience.datasets.moments import fit_scaling, pieces
+from consilience.datasets.named_arrays import unnamed
 from consilience.datasets.pytree import pytree_dataclass
 from consilience.datasets.standardization import Standardization
 
@@ -60,23 +61,26 @@ class MultimodalData:
     @classmethod
     def from_arrays(
         cls,
-        values: Mapping[str, object] | Sequence[tuple[str, object]],
+        values: object,
         present: object = None,
-        covariates: Mapping[str, object] | None = None,
+        covariates: object = None,
         *,
-        entries: Mapping[str, object] | None = None,
-        row_names: Iterable[str] | None = None,
-        feature_names: Mapping[str, Iterable[str]] | None = None,
+        entries: object = None,
+        row_names: Iterable[str | bytes] | None = None,
+        feature_names: Mapping[str, Iterable[str | bytes]] | None = None,
         allow_empty_rows: bool = False,
     ) -> "MultimodalData":
         """Validate arrays, turn NaN into masks and fill what is missing with zeros.
 
         Args:
-            values: modality name → array `[N, *event]` of numbers; NaN means missing. A
-                row of NaN alone means that the modality is absent.
+            values: a mapping, or pairs: modality name → array `[N, *event]` of numbers;
+                NaN means missing, a row of NaN alone that the modality is absent. Or name
+                → DataFrame or AnnData, whose rows are matched by their names, as `read`
+                does. Sparse matrices are made dense.
             present: `[N, M]` booleans (columns in the order of `values`) or a mapping
                 from name to `[N]`; False makes a modality absent whatever it holds.
-            covariates: name → array `[N, ...]`, finite.
+            covariates: name → array `[N, ...]`, finite. DataFrames and Series are matched
+                by their names here, too, and in `present` and `entries`.
             entries: name → booleans `[N, *event]`, False where an entry is missing; for
                 integers, which know no NaN.
             row_names: N unique names.
@@ -89,19 +93,12 @@ class MultimodalData:
                 column, or changes whole numbers; up to 1000 rows are looked at.
 
         Raises:
+            TypeError: names cannot be matched: a DataFrame beside an array, a Series
+                beside rows without names.
             ValueError: naming modality, row, column, what was expected and what came.
         """
-        return cls(
-            **validation.validate(
-                values,
-                present,
-                covariates or {},
-                entries or {},
-                row_names=row_names,
-                feature_names=feature_names or {},
-                allow_empty_rows=allow_empty_rows,
-            )
-        )
+        given = unnamed(values, present, covariates, entries, row_names, feature_names)
+        return cls(**validation.validate(**given, allow_empty_rows=allow_empty_rows))
 
     @property
     def size(self) -> int:

@@ -6,8 +6,8 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Int, Shaped
 
+from consilience.datasets.archives import load_arrays
 from consilience.datasets.names import few
-from consilience.datasets.read_npz import load_arrays
 
 LABELS = ("y", "label", "labels")
 

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping
 import numpy as np
 
 from consilience.datasets.contents import Arrays
-from consilience.datasets.names import few, written_alike
+from consilience.datasets.names import few, visible, written_alike
 from consilience.datasets.tables import Table
 
 
@@ -51,8 +51,10 @@ def _check_alike(tables: list[Table]) -> None:
                 continue
             other, j = first.setdefault(written_alike(name), (name, i))
             if other != name and not any({name, other} <= both for both in sets):
+                same = visible(name) == visible(other)
+                ours, theirs = map(ascii if same else repr, (name, other))
                 raise ValueError(
-                    f"{table.place}: sample {name!r} looks like {other!r} of "
+                    f"{table.place}: sample {ours} looks like {theirs} of "
                     f"{tables[j].place}; expected one id for one sample"
                 )
 
@@ -76,7 +78,8 @@ def _transposed(table: Table, others: list[Table]) -> str:
             if set(columns.columns) & set(ids.ids):
                 return (
                     f"; columns of {columns.place} are samples of {ids.place}: expected "
-                    "samples in rows"
+                    "samples in rows; transpose=[...] with the names of such tables turns "
+                    "them (--transpose)"
                 )
     return ""
 

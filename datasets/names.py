@@ -1,7 +1,8 @@
-"""Names that were meant: the nearest known one, and ids that look alike."""
+"""Names that were meant: the nearest known one, and names that look alike."""
 
 import difflib
 import re
+import unicodedata
 from collections.abc import Iterable
 
 
@@ -19,12 +20,63 @@ def few(names: Iterable[str], most: int = 5) -> str:
     return ", ".join(names[:most]) + rest
 
 
+def as_text(name: object) -> str:
+    """A name as text; bytes are UTF-8.
+
+    Raises:
+        ValueError: bytes that are not.
+    """
+    if not isinstance(name, bytes):
+        return str(name)
+    try:
+        return name.decode()
+    except UnicodeDecodeError as error:
+        raise ValueError(
+            f"names: expected text in UTF-8, got the bytes {name!r}"
+        ) from error
+
+
+def visible(name: str) -> str:
+    """What a reader sees of a name: one Unicode form, no invisible characters.
+
+    Zero-width characters, byte order marks and controls are left out, blanks of all
+    kinds are one, and those at the ends are none.
+    """
+    if name.isascii() and name.isprintable():
+        return name.strip()
+    kinds = ((c, unicodedata.category(c)) for c in unicodedata.normalize("NFC", name))
+    seen = "".join(
+        " " if kind[0] == "Z" or c.isspace() else c
+        for c, kind in kinds
+        if kind not in ("Cf", "Cc") or c.isspace()
+    )
+    return seen.strip()
+
+
+def check_visible(place: str, what: str, names: Iterable[str]) -> None:
+    """Refuse two names that differ, but not to the eye.
+
+    Raises:
+        ValueError: naming both, with what is invisible written out.
+    """
+    first: dict[str, str] = {}
+    for name in names:
+        other = first.setdefault(visible(name), name)
+        if other != name:
+            raise ValueError(
+                f"{place}: expected {what} that differ to the eye, got {other!a} and "
+                f"{name!a}: they differ in invisible characters, blanks at the ends "
+                "or Unicode forms only; write both alike"
+            )
+
+
 def written_alike(name: str) -> str:
     """What is left of an id without what files change: case, blanks, zeros, dashes.
 
-    "S-01 ", "s.01" and "s_01" have one form, and so have "7", "007" and "7.0".
+    "S-01 ", "s.01" and "s_01" have one form, and so have "7", "007" and "7.0", and
+    names that look the same (`visible`).
     """
-    form = name.strip().casefold()
+    form = unicodedata.normalize("NFKC", visible(name)).casefold()
     if re.fullmatch(r"\d+(\.0*)?", form):
         return form.split(".")[0].lstrip("0") or "0"
     return re.sub(r"[-_.\s]+", "-", form)

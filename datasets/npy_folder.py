@@ -6,12 +6,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from consilience.datasets.contents import Modalities
-from consilience.datasets.read_npz import FEATURES, MASK
+from consilience.datasets.files import check_regular, parsing
+from consilience.datasets.roles import COVARIATE, FEATURES, MASK
 
 if TYPE_CHECKING:
     from consilience.datasets.streaming import StreamedData
 
-PREFIXES = {"values": "", "entries": MASK, "covariates": "covariate_"}
+PREFIXES = {"values": "", "entries": MASK, "covariates": COVARIATE}
 
 
 def open_folder(folder: Path, modalities: Modalities) -> dict[str, np.ndarray]:
@@ -60,12 +61,11 @@ def write_folder(data: "StreamedData", folder: Path) -> None:
 
 
 def _fields(path: Path) -> dict[str, np.ndarray]:
-    try:
+    check_regular("source", path)
+    with parsing(f"{path}", "a whole .npy file of numbers"):
         array = np.load(path, mmap_mode="r", allow_pickle=False)
-    except (ValueError, EOFError, OSError) as error:
-        raise ValueError(
-            f"{path}: expected a whole .npy file of numbers ({error})"
-        ) from error
+        if not isinstance(array, np.ndarray):
+            raise ValueError("it is an archive")
     names = array.dtype.names
     return {path.stem: array} if names is None else {n: array[n] for n in names}
 

@@ -11,8 +11,10 @@ from consilience.datasets.contents import (
 )
 from consilience.datasets.covariates import covariates_of
 from consilience.datasets.data import MultimodalData
+from consilience.datasets.files import front_door, path_of
 from consilience.datasets.matching import matched
 from consilience.datasets.notes import Categories
+from consilience.datasets.orientation import Transpose, turned
 from consilience.datasets.read_anndata import (
     PACKAGES,
     is_omics,
@@ -25,7 +27,7 @@ from consilience.datasets.read_folder import (
     read_file,
     read_folder,
 )
-from consilience.datasets.read_frames import read_mapping
+from consilience.datasets.read_frames import is_frame, read_mapping
 from consilience.datasets.read_npz import read_npz
 
 SAMPLES = ("union", "intersection")
@@ -39,6 +41,7 @@ def read(
     covariates: object = None,
     categories: Categories = None,
     id_column: str | None = None,
+    transpose: Transpose = None,
     allow_empty_rows: bool = False,
 ) -> MultimodalData:
     """Read measurements of the same samples; what is missing is masked.
@@ -47,7 +50,7 @@ def read(
         source: modality → array `[N, *event]` or → DataFrame (the index has the sample
             ids), a folder of CSV, TSV or Parquet files (one a modality, called after the
             file), one such file, `.npz` (`help(consilience.datasets.read_npz)` has the
-            layouts), `.h5ad`, `.h5mu`, an AnnData or a MuData.
+            layouts), `.h5ad`, `.h5mu`, an AnnData, several by name, or a MuData.
         samples: "union" for rows of all samples, with what a sample lacks masked, in the
             order in which modalities first name them; "intersection" for those that have
             every modality, in the order of the first.
@@ -60,7 +63,12 @@ def read(
             `covariate_…`, nothing of `obs` and `label_…`. Every row must have them.
         categories: covariate of text → its categories, for whole numbers in the order of
             this list. They are never guessed, so that new rows are coded like old ones.
-        id_column: column of the files that has the sample ids, by default the first.
+        id_column: column of the files that has the sample ids, by default the first. It
+            says also that the first line of a text file has names of columns, should it
+            look like a sample.
+        transpose: True if samples stand in the columns of all tables, or the names of
+            the modalities in which they do; False if in none. None refuses tables that
+            look like it. Covariates have samples in rows whatever it is.
         allow_empty_rows: accept samples without any measurement.
 
     Returns:
@@ -79,6 +87,7 @@ def read(
         covariates=covariates,
         categories=categories,
         id_column=id_column,
+        transpose=transpose,
     )
     return MultimodalData.from_arrays(
         **arrays._asdict(), allow_empty_rows=allow_empty_rows
@@ -93,6 +102,7 @@ def read_arrays(
     covariates: object = None,
     categories: Categories = None,
     id_column: str | None = None,
+    transpose: Transpose = None,
 ) -> Arrays:
     """As `read`, but the arguments of `MultimodalData.from_arrays`, in full precision."""
     return read_named(
@@ -102,6 +112,7 @@ def read_arrays(
         covariates=covariates,
         categories=categories,
         id_column=id_column,
+        transpose=transpose,
     )[0]
 
 
@@ -113,13 +124,24 @@ def read_named(
     covariates: object,
     categories: Categories,
     id_column: str | None,
+    transpose: Transpose = None,
 ) -> tuple[Arrays, str | None]:
     """As `read_arrays`, and what files call the column of the sample ids."""
     if samples not in SAMPLES:
         raise ValueError(
             f"samples: expected 'union' or 'intersection', got {samples!r}"
         )
-    found = _contents(source, modalities, id_column)
+    with front_door(_place(source)):
+        found = turned(_contents(source, modalities, id_column), transpose)
+        return _rows(found, samples, covariates, categories, id_column), found.id_name
+
+
+def _place(source: object) -> str:
+    return str(source) if isinstance(source, str | Path) else "source"
+
+
+def _rows(found: Contents, samples: str, covariates, categories, id_column) -> Arrays:
+    """Matched rows with their covariates."""
     arrays = found.arrays
     if found.tables is not None:
         arrays = matched(found.tables, samples)
@@ -127,12 +149,12 @@ def read_named(
     arrays = arrays._replace(covariates=more)
     if samples == "intersection":
         arrays = with_all_modalities(arrays)
-    return arrays, found.id_name
+    return arrays
 
 
 def _contents(source, modalities: Modalities, id_column: str | None) -> Contents:
     if isinstance(source, str | Path):
-        return _from_path(Path(source), modalities, id_column)
+        return _from_path(path_of("source", source), modalities, id_column)
     if id_column is not None:
         raise ValueError(
             f"id_column: expected it with files of tables only, got {id_column!r}"
@@ -144,12 +166,12 @@ def _contents(source, modalities: Modalities, id_column: str | None) -> Contents
     raise TypeError(
         "source: expected a mapping from modality to array or DataFrame, a path, an "
         f"AnnData or a MuData, got {type(source).__name__}"
+        + "; give it a name, {'a': ...}"
+        * is_frame(source)
     )
 
 
 def _from_path(path: Path, modalities: Modalities, id_column: str | None) -> Contents:
-    if not path.exists():
-        raise FileNotFoundError(f"source: expected a file or folder, got {path}: none")
     if path.is_dir():
         return read_folder(path, modalities, id_column)
     if is_table(path):

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from consilience.datasets.contents import Contents, Modalities, check_once, chosen
+from consilience.datasets.files import check_fits, parsing
 from consilience.datasets.notes import Notes, notes_of_frame
 from consilience.datasets.tables import (
     Table,
@@ -51,19 +52,30 @@ def read_omics_file(path: Path, modalities: Modalities) -> Contents:
             f"{path.name}: {path.suffix} needs {package}; pip install "
             "'consilience[omics]'"
         ) from error
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            source = (
-                module.read_h5ad(path)
-                if package == "anndata"
-                else module.read_h5mu(path)
-            )
-    except Exception as error:  # h5py and both packages raise what they like
-        raise ValueError(
-            f"{path.name}: expected a whole {path.suffix} file ({error})"
-        ) from error
+    whole = f"a whole {path.suffix} file"
+    with parsing(path.name, whole):
+        size = _unpacked(path)
+    check_fits(path.name, size, "stream reads an .h5ad from disk")
+    with parsing(path.name, whole), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        read = module.read_h5ad if package == "anndata" else module.read_h5mu
+        source = read(path)
     return read_omics(source, modalities, path.name)
+
+
+def _unpacked(path: Path) -> int:
+    """Bytes that the arrays of an HDF5 file say they have."""
+    import h5py
+
+    sizes = []
+
+    def visit(name: str, item: object) -> None:
+        if isinstance(item, h5py.Dataset):
+            sizes.append(int(item.size or 0) * item.dtype.itemsize)
+
+    with h5py.File(path, "r") as file:
+        file.visititems(visit)
+    return sum(sizes)
 
 
 def read_omics(
@@ -103,6 +115,11 @@ def _addresses(source) -> dict:
     if hasattr(source, "mod"):
         found = {}
         for name, part in source.mod.items():
+            if hasattr(part, "mod"):
+                raise ValueError(
+                    f"source: expected an AnnData for each modality, got a MuData for "
+                    f"{name!r}; give its parts by themselves, {{name: AnnData}}"
+                )
             inner = _addresses(part)
             found[name] = inner["X"]
             found |= {f"{name}/{key}": read for key, read in inner.items()}
@@ -127,6 +144,11 @@ def _matrix(place: str, source: "AnnData", matrix) -> Table:
     return _table(place, source, columns, matrix)
 
 
+def annotated_table(place: str, source: "AnnData") -> Table:
+    """Its X, with the names of its rows and columns."""
+    return _matrix(place, source, source.X)
+
+
 def _multi(place: str, source: "AnnData", matrix) -> Table:
     """A part of obsm; frames have names of columns, arrays have none."""
     if hasattr(matrix, "columns"):
@@ -136,7 +158,7 @@ def _multi(place: str, source: "AnnData", matrix) -> Table:
 
 def _table(place: str, source: "AnnData", columns: Sequence[str], matrix) -> Table:
     ids = sample_ids(place, source.obs_names)
-    values = _dense(place, matrix)
+    values = np.asarray(dense(place, matrix))
     if values.dtype.kind not in "fiub" or 0 in values.shape:
         raise ValueError(
             f"{place}: expected numbers with rows and columns, got {values.dtype} of shape "
@@ -149,10 +171,14 @@ def _table(place: str, source: "AnnData", columns: Sequence[str], matrix) -> Tab
     return Table(place, ids, tuple(columns), values)
 
 
-def _dense(place: str, matrix) -> np.ndarray:
-    """A dense copy, if it is not enormous."""
+def dense(place: str, matrix):
+    """A dense copy of a sparse matrix, if it is not enormous; others as they are.
+
+    Raises:
+        ValueError: it is.
+    """
     if not hasattr(matrix, "toarray") and not hasattr(matrix, "to_memory"):
-        return np.asarray(matrix)
+        return matrix
     size = int(np.prod(matrix.shape)) * matrix.dtype.itemsize
     if size > MOST_BYTES:
         raise ValueError(

@@ -4,10 +4,13 @@ import re
 from pathlib import Path
 
 from consilience.datasets.contents import Contents, Modalities, chosen
-from consilience.datasets.names import few
+from consilience.datasets.files import check_fits, parsing
+from consilience.datasets.headers import check_header, check_index, check_names
+from consilience.datasets.names import few, written_alike
 from consilience.datasets.notes import Notes, notes_of_frame
-from consilience.datasets.read_text import SEPARATORS, Columns, read_text
-from consilience.datasets.tables import Table, sample_ids, table
+from consilience.datasets.read_frames import index_kind
+from consilience.datasets.read_text import CELL, SEPARATORS, Columns, read_text
+from consilience.datasets.tables import Table, column_names, sample_ids, table
 
 TEXT = tuple(f"{suffix}{gz}" for suffix in SEPARATORS for gz in ("", ".gz"))
 SUFFIXES = (*TEXT, ".parquet")
@@ -26,6 +29,7 @@ def read_folder(
         ValueError: a file is no table, two have one name, or there is none.
     """
     paths = _tables(folder, strict=modalities is None)
+    _check_covariates(folder, paths, modalities)
     notes = paths.pop(COVARIATES, None)
     if not paths:
         raise ValueError(
@@ -53,7 +57,7 @@ def read_table(path: Path, id_column: str | None) -> Table:
 
 def read_notes(path: Path, id_column: str | None) -> Notes:
     """Columns of numbers or text that describe samples; all are covariates by default."""
-    read = _columns(path, id_column)
+    read = _columns(path, id_column, notes=True)
     ids = sample_ids(path.name, read.ids)
     return notes_of_frame(path.name, ids, read.cells.set_axis(read.names, axis=1))
 
@@ -89,9 +93,29 @@ def _tables(folder: Path, *, strict: bool) -> dict[str, Path]:
     return found
 
 
-def _columns(path: Path, id_column: str | None) -> Columns:
-    reader = _read_parquet if path.name.endswith(".parquet") else read_text
-    read = reader(path, id_column)
+def _check_covariates(
+    folder: Path, paths: dict[str, Path], modalities: Modalities
+) -> None:
+    """Refuse "Covariates.csv", which would be a modality."""
+    named = modalities.values() if isinstance(modalities, dict) else modalities or ()
+    for name, path in paths.items():
+        meant = written_alike(name) in (COVARIATES, COVARIATES[:-1])
+        if meant and name != COVARIATES and name not in named:
+            raise ValueError(
+                f"{folder}: expected covariates in a file called {COVARIATES}"
+                f"{path.name[len(name) :]}, got {path.name}; rename it, or name "
+                "it in `modalities` if it is one"
+            )
+
+
+def _columns(path: Path, id_column: str | None, *, notes: bool = False) -> Columns:
+    text = not path.name.endswith(".parquet")
+    read = (read_text if text else _read_parquet)(path, id_column)
+    if id_column is None and text:
+        check_header(path.name, read.id_name, read.names, every=not notes)
+    if id_column is None:
+        check_index(path.name, read.id_name, read.ids, read.names)
+    check_names(path.name, read.names)
     bad = [name for name in read.ids if MEASUREMENT.fullmatch(str(name))]
     if id_column is None and bad:
         raise ValueError(
@@ -105,23 +129,25 @@ def _read_parquet(path: Path, id_column: str | None) -> Columns:
     """Ids are the named column, else the index that pandas stored, else the first."""
     frame = parquet_frame(path)
     if id_column is None and _has_ids(frame):
-        return _by_index(frame)
+        return _by_index(path.name, frame)
     if id_column is None and not len(frame.columns):
         raise ValueError(f"{path.name}: expected columns, got none")
     if id_column is not None and id_column == frame.index.name:
-        return _by_index(frame)
+        return _by_index(path.name, frame)
     name = frame.columns[0] if id_column is None else id_column
     if name not in frame.columns:
         raise ValueError(
             f"id_column: {path.name}: expected one of its columns "
             f"{few(map(str, frame.columns))}, got {id_column!r}"
         )
+    column_names(path.name, [c for c in frame.columns if c == name])
     ids, cells = frame[name], frame.drop(columns=name)
     ids = ids.astype(object).where(ids.notna(), "").tolist()
     return Columns(ids, list(cells.columns), cells, name)
 
 
-def _by_index(frame) -> Columns:
+def _by_index(place: str, frame) -> Columns:
+    index_kind(place, frame)
     return Columns(list(frame.index), list(frame.columns), frame, frame.index.name)
 
 
@@ -139,16 +165,15 @@ def parquet_frame(path: Path):
     import pandas
 
     try:
-        import pyarrow
+        import pyarrow.parquet
     except ImportError as error:
         raise ImportError(
             f"{path.name}: Parquet needs pyarrow; pip install 'consilience[parquet]'"
         ) from error
-    try:
+    with parsing(path.name, "a whole Parquet file"):
+        about = pyarrow.parquet.read_metadata(path)
+    check_fits(path.name, about.num_rows * about.num_columns * CELL)
+    with parsing(path.name, "a whole Parquet file"):
         return pandas.read_parquet(
             path, dtype_backend="numpy_nullable", page_checksum_verification=True
         )
-    except (pyarrow.ArrowException, OSError, ValueError) as error:
-        raise ValueError(
-            f"{path.name}: expected a whole Parquet file ({error})"
-        ) from error

@@ -7,9 +7,10 @@ from pathlib import Path
 
 import numpy as np
 
+from consilience.datasets.archives import load_arrays
+from consilience.datasets.files import check_regular
 from consilience.datasets.labelled import Labelled, Parts, labelled
 from consilience.datasets.names import few
-from consilience.datasets.read_npz import load_arrays
 
 ARCHIVE = "mnist.npz"
 FILES = {"train": "train", "test": "t10k"}
@@ -38,7 +39,7 @@ def read_mnist(folder: Path) -> Parts:
     """
     folder = Path(folder)
     archive = folder / ARCHIVE if folder.is_dir() else folder
-    if archive.is_file():
+    if archive.exists() and not archive.is_dir():
         return _from_archive(archive)
     return Parts(*(_from_idx(folder, first) for first in FILES.values()))
 
@@ -49,6 +50,7 @@ def read_idx(path: Path, dims: int) -> np.ndarray:
     Raises:
         ValueError: the file is damaged or of another kind.
     """
+    check_regular("path", path)
     opened = gzip.open if path.suffix == ".gz" else open
     try:
         with opened(path, "rb") as file:
@@ -89,7 +91,8 @@ def _found(folder: Path, stem: str, idx: str) -> Path:
     """Some write a dot where others have a dash."""
     names = [f"{stem}{s}{idx}-ubyte{end}" for s in "-." for end in ENDINGS]
     for name in names:
-        if (folder / name).is_file():
+        if (folder / name).exists():
+            check_regular("folder", folder / name)
             return folder / name
     there = sorted(p.name for p in folder.iterdir()) if folder.is_dir() else []
     raise FileNotFoundError(

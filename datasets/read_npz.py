@@ -1,19 +1,19 @@
 """NumPy archives: rows in one order, one array a modality."""
 
-import zipfile
-import zlib
 from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
 
+from consilience.datasets.archives import load_arrays
 from consilience.datasets.contents import Arrays, Contents, Modalities, Notes, chosen
 from consilience.datasets.names import few
-
-MASK, FEATURES = "mask_", "features_"
-DAMAGE = (
-    *(ValueError, EOFError, OSError, zipfile.BadZipFile, zlib.error),
-    *(NotImplementedError, RuntimeError),  # zip methods that Python lacks, passwords
+from consilience.datasets.roles import (
+    COVARIATE,
+    FEATURES,
+    MASK,
+    modalities_among,
+    texts,
 )
 
 
@@ -29,7 +29,8 @@ def read_npz(path: Path, modalities: Modalities) -> Contents:
     `features_<view>` belong to one each, `sample_id` names the rows, and `label_<name>`
     may become covariates if they are named.
 
-    Arrays without axes are remarks and not read.
+    Arrays without axes are remarks and not read. What is called as if it described another
+    array (`mask_A`, where the modality is `a`) is refused unless `modalities` names it.
 
     Raises:
         ValueError: the file is damaged, holds objects, or an array belongs nowhere.
@@ -39,29 +40,9 @@ def read_npz(path: Path, modalities: Modalities) -> Contents:
     return layout(path.name, arrays, modalities)
 
 
-def load_arrays(path: Path) -> dict[str, np.ndarray]:
-    """Every array of an `.npz` file; objects would need pickle and are refused.
-
-    Raises:
-        FileNotFoundError: there is no such file.
-        ValueError: it is damaged or no archive.
-    """
-    if not path.is_file():
-        raise FileNotFoundError(f"{path}: expected an .npz file, got none")
-    try:
-        if not zipfile.is_zipfile(path):
-            raise ValueError("it is no archive")
-        with open(path, "rb") as raw, np.load(raw, allow_pickle=False) as file:
-            return {name: file[name] for name in file.files}
-    except DAMAGE as error:
-        raise ValueError(
-            f"{path.name}: expected a whole .npz file of arrays without objects ({error})"
-        ) from error
-
-
 def _plain(place: str, arrays: dict, modalities: Modalities) -> Contents:
-    own = [name for name in arrays if not _is_about(name, arrays)]
-    present, names = arrays.get("present"), arrays.get("row_names")
+    own = modalities_among(place, arrays, modalities)
+    present, names = arrays.get("present"), _texts(place, "row_names", arrays)
     columns = {}
     if present is not None:
         if present.ndim != 2 or present.shape[1] != len(own):
@@ -71,23 +52,15 @@ def _plain(place: str, arrays: dict, modalities: Modalities) -> Contents:
             )
         columns = {name: present[:, i] for i, name in enumerate(own)}
     columns = {name: _booleans(place, "present", x) for name, x in columns.items()}
-    notes = _prefixed("covariate_", arrays)
-    notes = Notes(place, _ids(names), notes, tuple(notes))
+    notes = _prefixed(COVARIATE, arrays)
+    notes = Notes(place, tuple(names or ()), notes, tuple(notes))
     found = {name: arrays[name] for name in own}
     return _contents(place, found, columns, arrays, names, notes, modalities)
 
 
-def _is_about(name: str, arrays: Mapping) -> bool:
-    """Whether an array describes another; others are modalities."""
-    for prefix in (MASK, FEATURES):
-        if name.startswith(prefix) and name.removeprefix(prefix) in arrays:
-            return True
-    return name in ("present", "row_names") or name.startswith("covariate_")
-
-
 def _views(place: str, arrays: dict, modalities: Modalities) -> Contents:
-    views = [str(name) for name in arrays["views"].reshape(-1)]
-    labels, names = _prefixed("label_", arrays), arrays.get("sample_id")
+    views = _texts(place, "views", arrays)
+    labels, names = _prefixed("label_", arrays), _texts(place, "sample_id", arrays)
     known = {f"{p}{view}" for p in ("x_", MASK, FEATURES) for view in views}
     for name in arrays:
         if name not in known | {"views", "sample_id"} and not name.startswith("label_"):
@@ -101,7 +74,7 @@ def _views(place: str, arrays: dict, modalities: Modalities) -> Contents:
                 f"{place}: expected the array 'x_{view}' of view {view!r}, got none"
             )
     found = {view: arrays[f"x_{view}"] for view in views}
-    notes = Notes(place, _ids(names), labels)
+    notes = Notes(place, tuple(names or ()), labels)
     return _contents(place, found, {}, arrays, names, notes, modalities)
 
 
@@ -115,7 +88,7 @@ def _contents(
         if key in present:
             columns[name] = present[key]
         if f"{FEATURES}{key}" in about:
-            features[name] = [str(x) for x in about[f"{FEATURES}{key}"].reshape(-1)]
+            features[name] = _texts(place, f"{FEATURES}{key}", about)
         mask = about.get(f"{MASK}{key}")
         if mask is None:
             continue
@@ -125,8 +98,7 @@ def _contents(
         else:
             entries[name] = mask
     values = {name: found[key] for name, key in wanted.items()}
-    names = None if row_names is None else [str(name) for name in row_names]
-    arrays = Arrays(values, columns or None, None, entries, names, features)
+    arrays = Arrays(values, columns or None, None, entries, row_names, features)
     return Contents(place, arrays=arrays, notes=notes)
 
 
@@ -153,5 +125,5 @@ def _prefixed(prefix: str, arrays: Mapping) -> dict[str, np.ndarray]:
     }
 
 
-def _ids(row_names: np.ndarray | None) -> tuple[str, ...]:
-    return () if row_names is None else tuple(map(str, row_names.reshape(-1)))
+def _texts(place: str, name: str, arrays: Mapping) -> list[str] | None:
+    return texts(f"{place}: {name}", arrays[name]) if name in arrays else None

@@ -1,13 +1,16 @@
 """Street View House Numbers, cropped digits: two MATLAB files."""
 
+import math
 from pathlib import Path
 
 import numpy as np
 
+from consilience.datasets.files import check_fits, check_regular, parsing
 from consilience.datasets.labelled import Labelled, Parts, labelled
 from consilience.datasets.names import few
 
 FILES = ("train_32x32.mat", "test_32x32.mat")
+NAMES, WHOLE = ("X", "y"), "a whole MATLAB 5 file"
 SIDE, ZERO = 32, 10  # MATLAB counts from 1: the digit 0 has the label 10
 WANTED = (
     f"{FILES[0]} and {FILES[1]}, format 2 (cropped digits) of the Street View House "
@@ -28,7 +31,7 @@ def read_svhn(folder: Path) -> Parts:
     """
     folder = Path(folder)
     for name in FILES:
-        if not (folder / name).is_file():
+        if not (folder / name).exists():
             there = sorted(p.name for p in folder.iterdir()) if folder.is_dir() else []
             raise FileNotFoundError(
                 f"{folder}: expected {name}, got {few(there) or 'no files'}. Put here "
@@ -66,11 +69,15 @@ def read_cropped(path: Path) -> Labelled:
 
 
 def _load(path: Path) -> dict[str, object]:
-    from scipy.io import loadmat
+    from scipy.io import loadmat, whosmat
 
-    try:
-        return loadmat(path, variable_names=("X", "y"))
-    except Exception as error:  # loadmat has no common class for damage
-        raise ValueError(
-            f"{path.name}: expected a whole MATLAB 5 file ({error})"
-        ) from error
+    check_regular("folder", path)
+    with parsing(path.name, WHOLE):
+        listed = whosmat(path)
+    check_fits(path.name, sum(_bytes(*one) for one in listed), WANTED)
+    with parsing(path.name, WHOLE):
+        return loadmat(path, variable_names=NAMES)
+
+
+def _bytes(name: str, shape: tuple[int, ...], kind: str) -> int:
+    return math.prod(shape) * (1 if kind.endswith("int8") else 8) * (name in NAMES)

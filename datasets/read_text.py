@@ -3,15 +3,20 @@
 import csv
 import gzip
 import zlib
+from collections.abc import Iterator
+from io import TextIOWrapper
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
+from consilience.datasets.files import check_fits, parsing
 from consilience.datasets.names import few, nearest
 
 if TYPE_CHECKING:
     import pandas
 
 SEPARATORS = {".csv": ",", ".tsv": "\t"}
+LONGEST, OFTEN = 2**27, 2**16  # characters of a line, lines between two looks
+CELL = 9  # bytes of a number and of whether it is there
 WORDS = {",": "commas", ";": "semicolons", "\t": "tabs"}
 
 
@@ -58,7 +63,7 @@ def _read(path: Path, separator: str, id_column: str | None) -> Columns:
     others = [i for i in range(len(names)) if i != index]
     if not others:
         return Columns(ids, [], pandas.DataFrame(), names[index])
-    with _open(path) as file:
+    with _open(path) as file, parsing(path.name, "a whole and undamaged file"):
         cells = pandas.read_csv(
             file,
             sep=separator,
@@ -83,7 +88,7 @@ def _scan(path: Path, separator: str, id_column: str | None):
     are too long for an index.
     """
     with _open(path) as file:
-        lines = csv.reader(file, delimiter=separator, strict=True)
+        lines = csv.reader(_lines(path.name, file), delimiter=separator, strict=True)
         names = next((line for line in lines if line), None)
         if names is None:
             raise ValueError(
@@ -99,7 +104,20 @@ def _scan(path: Path, separator: str, id_column: str | None):
                     f"in the first line, got {len(line)}"
                 )
             ids.append(line[index])
+            if not len(ids) % OFTEN:
+                check_fits(path.name, len(ids) * len(names) * CELL)
     return names, index, ids
+
+
+def _lines(place: str, file: TextIOWrapper) -> Iterator[str]:
+    """Lines of bearable length, so that few packed bytes cannot fill the memory."""
+    while line := file.readline(LONGEST):
+        if len(line) == LONGEST:
+            raise ValueError(
+                f"{place}: expected lines of fewer than {LONGEST} characters, got a "
+                "longer one"
+            )
+        yield line
 
 
 def _id_place(place, names: list[str], separator: str, id_column: str | None) -> int:

@@ -5,6 +5,7 @@ import os
 import numpy as np
 
 from consilience.datasets.file_rows import FileRows, place_of
+from consilience.datasets.read_frames import check_array, is_frame
 from consilience.datasets.stored_rows import IndexedRows, StoredRows
 
 
@@ -15,6 +16,12 @@ def stored_rows(argument: str, array) -> StoredRows:
         ValueError: no array of numbers, or one in a file whose columns are stored
             together, so that each row is all over it.
     """
+    if is_frame(array):
+        raise TypeError(
+            f"{argument}: expected an array, got a DataFrame, whose names would be lost; "
+            "consilience.read and MultimodalData.from_arrays match rows by them"
+        )
+    check_array(argument, array)
     if not hasattr(array, "shape") or not hasattr(array, "dtype"):
         array = np.asanyarray(array)
     if np.dtype(array.dtype).kind not in "fiub":

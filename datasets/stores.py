@@ -8,16 +8,23 @@ from pathlib import Path
 import numpy as np
 
 from consilience.datasets.contents import Arrays, Modalities, chosen
+from consilience.datasets.files import check_regular, front_door, parsing, path_of
 from consilience.datasets.names import few
 from consilience.datasets.npy_folder import open_folder
-from consilience.datasets.read_npz import FEATURES, MASK
+from consilience.datasets.roles import (
+    COVARIATE,
+    FEATURES,
+    MASK,
+    modalities_among,
+    texts,
+)
 from consilience.datasets.streaming import StreamedData
 
-COVARIATE = "covariate_"
+HDF5, ZARR = "a whole .h5ad file", "a whole zarr group"
 
 
 def stream(
-    source: str | os.PathLike,
+    source: object,
     *,
     modalities: Modalities = None,
     allow_empty_rows: bool = False,
@@ -25,9 +32,9 @@ def stream(
     """Open what is larger than memory, and read it once to validate it.
 
     Args:
-        source: a folder of `.npy` files or a zarr group, whose arrays are called as in
-            `.npz` (`help(consilience.datasets.read_npz)`): `<modality>`, and where there
-            are any `present`, `mask_<modality>`, `covariate_<name>`, `row_names`,
+        source: path of a folder of `.npy` files or a zarr group, whose arrays are called
+            as in `.npz` (`help(consilience.datasets.read_npz)`): `<modality>`, and where
+            there are any `present`, `mask_<modality>`, `covariate_<name>`, `row_names`,
             `features_<modality>`; or AnnData as `.h5ad` or zarr.
         modalities: names to stream, in this order, or a mapping from the name in the data
             set to that in the source; by default all in alphabetical order. In an AnnData
@@ -35,15 +42,15 @@ def stream(
         allow_empty_rows: accept rows without any measurement.
 
     Raises:
+        TypeError: the source is in memory.
         ValueError: naming file, modality, row, column, what was expected and what came.
         OSError: a file is not there or cannot be opened.
         ImportError: a package for this file is not installed, with what to install.
     """
-    path = Path(source)
-    if not path.exists():
-        raise FileNotFoundError(f"source: expected a file or folder, got {path}: none")
-    arrays = _arrays(path, modalities)._asdict()
-    return StreamedData.from_arrays(**arrays, allow_empty_rows=allow_empty_rows)
+    path = path_of("source", source)
+    with front_door(f"{path}"):
+        arrays = _arrays(path, modalities)._asdict()
+        return StreamedData.from_arrays(**arrays, allow_empty_rows=allow_empty_rows)
 
 
 def _arrays(path: Path, modalities: Modalities) -> Arrays:
@@ -68,7 +75,7 @@ def _arrays(path: Path, modalities: Modalities) -> Arrays:
 
 def _laid_out(place: str, found: Mapping, modalities: Modalities) -> Arrays:
     """Modalities and what describes them, told apart by their names as in `.npz`."""
-    own = [name for name in found if not _describes(name, found)]
+    own = modalities_among(place, found, modalities)
     wanted = chosen(modalities, own, place)
     about = {name: found[name] for name in found if name not in own}
     masks = {n: about[f"{MASK}{k}"] for n, k in wanted.items() if f"{MASK}{k}" in about}
@@ -84,8 +91,12 @@ def _laid_out(place: str, found: Mapping, modalities: Modalities) -> Arrays:
             if n.startswith(COVARIATE)
         },
         {n: x for n, x in masks.items() if n not in rows},
-        None if names is None else map(str, names[:]),
-        {n: map(str, x[:]) for n, x in features.items() if x is not None},
+        None if names is None else texts(f"{place}: row_names", names[:]),
+        {
+            n: texts(f"{place}: {FEATURES}{n}", x[:])
+            for n, x in features.items()
+            if x is not None
+        },
     )
 
 
@@ -103,50 +114,48 @@ def _present(place: str, given, own: list[str], wanted: Mapping, rows: Mapping):
     return {name: column & rows.get(name, True) for name, column in found.items()}
 
 
-def _describes(name: str, found: Mapping) -> bool:
-    of_one = any(
-        name.startswith(prefix) and name.removeprefix(prefix) in found
-        for prefix in (MASK, FEATURES)
-    )
-    return of_one or name in ("present", "row_names") or name.startswith(COVARIATE)
-
-
 def _annotated(place: str, group, modalities: Modalities) -> Arrays:
     """AnnData by its parts: `X`, `layers/…`, `obsm/…`; the rest is not read."""
     from anndata.io import read_elem, sparse_dataset
 
-    found = {"X": group["X"]} if "X" in group else {}
-    for part in ("layers", "obsm"):
-        inside = group.get(part, {})
-        found |= {f"{part}/{name}": inside[name] for name in inside}
+    with parsing(place, "AnnData with groups of layers and obsm"):
+        found = {"X": group["X"]} if "X" in group else {}
+        for part in ("layers", "obsm"):
+            inside = group.get(part, {})
+            found |= {f"{part}/{name}": inside[name] for name in inside}
     wanted = chosen(["X"] if modalities is None else modalities, found, place)
     values = {n: found[key] for n, key in wanted.items()}
-    names = {part: group[part][group[part].attrs["_index"]] for part in ("obs", "var")}
-    columns = read_elem(names["var"])
+    with parsing(place, "AnnData with names of rows in obs and of columns in var"):
+        obs, var = (
+            read_elem(group[part][group[part].attrs["_index"]])
+            for part in ("obs", "var")
+        )
+        values = {
+            n: x if hasattr(x, "dtype") else sparse_dataset(x)
+            for n, x in values.items()
+        }
     return Arrays(
-        {n: x if hasattr(x, "dtype") else sparse_dataset(x) for n, x in values.items()},
-        row_names=read_elem(names["obs"]),
-        feature_names={n: columns for n, key in wanted.items() if key[:4] != "obsm"},
+        values,
+        row_names=obs,
+        feature_names={n: var for n, key in wanted.items() if key[:4] != "obsm"},
     )
 
 
 def _file(path: Path):
     h5py = _package(path, "h5py")
     _package(path, "anndata")
-    try:
+    with parsing(f"{path}", HDF5):
         return h5py.File(path, "r")
-    except OSError as error:
-        raise ValueError(f"{path}: expected a whole .h5ad file ({error})") from error
 
 
 def _group(path: Path):
     zarr = _package(path, "zarr")
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of zarr about its own formats
-            return zarr.open_group(path, mode="r")
-    except (ValueError, OSError) as error:
-        raise ValueError(f"{path}: expected a zarr group ({error})") from error
+    for folder, _, names in os.walk(path):
+        for name in names:
+            check_regular("source", Path(folder) / name)
+    with parsing(f"{path}", ZARR), warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of zarr about its own formats
+        return zarr.open_group(path, mode="r")
 
 
 def _package(path: Path, name: str):

@@ -46,8 +46,8 @@ class StreamedData:
         covariates: Mapping[str, object] | None = None,
         *,
         entries: Mapping[str, object] | None = None,
-        row_names: Iterable[str] | None = None,
-        feature_names: Mapping[str, Iterable[str]] | None = None,
+        row_names: Iterable[str | bytes] | None = None,
+        feature_names: Mapping[str, Iterable[str | bytes]] | None = None,
         allow_empty_rows: bool = False,
     ) -> "StreamedData":
         """As `MultimodalData.from_arrays`, of arrays that are larger than memory.

@@ -5,6 +5,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from consilience.datasets.names import as_text, check_visible, visible
+
 if TYPE_CHECKING:
     import pandas
 
@@ -30,7 +32,7 @@ class Table(NamedTuple):
 
 
 def table(
-    place: str, ids: Iterable[str], columns: Iterable, frame: "pandas.DataFrame"
+    place: str, ids: Iterable, columns: Iterable, frame: "pandas.DataFrame"
 ) -> Table:
     """Check names and cells of a frame; its own index is not looked at.
 
@@ -49,9 +51,9 @@ def table(
 
 def sample_ids(place: str, given: Iterable) -> tuple[str, ...]:
     """Ids as text; refuses empty ones and duplicates."""
-    ids, seen = tuple(map(str, given)), {}
+    ids, seen = tuple(map(as_text, given)), {}
     for row, name in enumerate(ids):
-        if not name.strip():
+        if not visible(name):
             raise ValueError(f"{place}: row {row}: expected a sample id, got {name!r}")
         if name in seen:
             raise ValueError(
@@ -59,6 +61,7 @@ def sample_ids(place: str, given: Iterable) -> tuple[str, ...]:
                 f"and {row}"
             )
         seen[name] = row
+    check_visible(place, "sample ids", ids)
     return ids
 
 
@@ -66,7 +69,7 @@ def column_names(place: str, given: Iterable) -> tuple[str, ...]:
     """Names of columns; refuses those without and duplicates."""
     names, seen = tuple(given), {}
     for place_of, name in enumerate(names):
-        if not isinstance(name, str) or not name.strip():
+        if not isinstance(name, str) or not visible(name):
             raise ValueError(
                 f"{place}: column {place_of}: expected a name, got {name!r}"
             )
@@ -76,6 +79,7 @@ def column_names(place: str, given: Iterable) -> tuple[str, ...]:
                 f"{seen[name]} and {place_of}"
             )
         seen[name] = place_of
+    check_visible(place, "column names", names)
     return names
 
 
@@ -93,6 +97,8 @@ def _numbers(place, ids, columns, frame: "pandas.DataFrame") -> np.ma.MaskedArra
 
 def _column(place, ids, name, column: "pandas.Series") -> np.ma.MaskedArray:
     """One column as numbers; those of 64 bits without a sign must fit with one."""
+    if hasattr(column, "sparse"):
+        column = column.sparse.to_dense()
     if column.dtype == object:
         column = column.convert_dtypes(dtype_backend="numpy_nullable")
     kind, missing = _kind(column.dtype), column.isna().to_numpy(bool)

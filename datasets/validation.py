@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from consilience.datasets import precision
+from consilience.datasets.names import as_text, check_visible
 
 # sites of models and guides, and the prefix of the priors' parameters
 RESERVED = ("data", "features", "prior", "w", "z")
@@ -127,7 +128,7 @@ def dtypes_of(sample: Mapping, names: tuple[str, ...], labels: Mapping) -> dict:
 def _named(values) -> dict:
     if not isinstance(values, Mapping | Sequence) or isinstance(values, str):
         raise ValueError(
-            "values: expected a mapping from modality to array, got "
+            "values: expected a mapping from modality to array or DataFrame, got "
             f"{type(values).__name__}"
         )
     pairs = list(values.items() if isinstance(values, Mapping) else values)
@@ -151,6 +152,7 @@ def _named(values) -> dict:
             raise ValueError(
                 f"values: modality {name!r} was given twice, expected once"
             )
+    check_visible("values", "names of modalities", names)
     return {str(name): value for name, value in pairs}
 
 
@@ -176,7 +178,7 @@ def unique_names(argument: str, given, length: int) -> tuple[str, ...]:
     """Names as a tuple; refuses a wrong number of them and duplicates."""
     if given is None:
         return ()
-    given = tuple(map(str, given))
+    given = tuple(map(as_text, given))
     if len(given) != length:
         raise ValueError(f"{argument}: expected {length} names, got {len(given)}")
     seen = set()
@@ -184,6 +186,7 @@ def unique_names(argument: str, given, length: int) -> tuple[str, ...]:
         if name in seen:
             raise ValueError(f"{argument}: expected unique names, got {name!r} twice")
         seen.add(name)
+    check_visible(argument, "names", given)
     return given
 
 

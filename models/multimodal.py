@@ -150,7 +150,8 @@ def observe(
 
     Raises:
         ValueError: the distribution's shape is not that of the modality; single entries
-            are missing, but the distribution is joint over them.
+            are missing, but the distribution is joint over them; it is categorical,
+            and values are no integers.
     """
     while isinstance(distribution, dist.Independent):
         distribution = distribution.base_dist
@@ -165,8 +166,24 @@ def observe(
     if name in data.entries:
         distribution = distribution.mask(_entry_mask(data, name, distribution))
     value = data.filled(name) if name in data.values else None
+    _check_indices(name, distribution, value)
     with handlers.mask(mask=data.subset(subset)[:, data.index(name)]):
         return numpyro.sample(name, distribution.to_event(dims), obs=value)
+
+
+def _check_indices(name: str, fn: dist.Distribution, value: Array | None) -> None:
+    """Refuse floats where categories are counted: NaN has made them such."""
+    while isinstance(fn, dist.MaskedDistribution):
+        fn = fn.base_dist
+    kinds = (dist.CategoricalLogits, dist.CategoricalProbs)
+    if value is None or not isinstance(fn, kinds):
+        return
+    if not jnp.issubdtype(value.dtype, jnp.integer):
+        raise ValueError(
+            f"modality {name!r}: expected whole numbers for a categorical likelihood, got "
+            f"{value.dtype}; where labels are missing as NaN, pass "
+            "np.ma.array(np.nan_to_num(x).astype(int), mask=np.isnan(x))"
+        )
 
 
 def _entry_mask(data: MultimodalData, name: str, fn: dist.Distribution) -> Array:

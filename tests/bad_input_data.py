@@ -2,6 +2,9 @@
 
 import gzip
 import io
+import os
+import zipfile
+from unittest import mock
 
 import jax
 import numpy as np
@@ -9,8 +12,11 @@ import pandas as pd
 from bad_input import BadInput
 
 import consilience as cs
+from consilience.datasets import files as in_files
 
+PATIENTS = [f"pt{i}" for i in range(10)]
 A, B = np.ones((3, 2)), np.arange(15.0).reshape(3, 5)
+SHAPED = "{'descr': '<f8', 'fortran_order': False, 'shape':"
 GOOD = "id,x,y\ns1,1,2\ns2,3,4\n"
 
 
@@ -84,6 +90,98 @@ def flipped(raw):
     """One bit of the first array changed."""
     where = raw.index(b"NUMPY") + 128
     return raw[:where] + bytes([raw[where] ^ 1]) + raw[where + 1 :]
+
+
+def zipped(*members, compress=0):
+    """Read an .npz of these members as they are."""
+
+    def run(folder):
+        with zipfile.ZipFile(folder / "b.npz", "w", compress) as file:
+            for name, content in members:
+                file.writestr(name, content)
+        return cs.read(folder / "b.npz")
+
+    return run
+
+
+def npy(array):
+    raw = io.BytesIO()
+    np.save(raw, array)
+    return raw.getvalue()
+
+
+def npy_header(text, rest=b""):
+    """A .npy file whose header says what it likes."""
+    text = text.encode() + b" " * (-(len(text) + 11) % 64) + b"\n"
+    return b"\x93NUMPY\x01\x00" + len(text).to_bytes(2, "little") + text + rest
+
+
+def pipe(name, read=cs.read):
+    """Give a reader a named pipe that nobody writes to."""
+
+    def run(folder):
+        os.mkfifo(folder / name)
+        return read(folder / name)
+
+    return run
+
+
+def small(run, size=2**20):
+    """With little memory."""
+
+    def running(folder):
+        with mock.patch.object(in_files, "memory", return_value=size):
+            return run(folder)
+
+    return running
+
+
+def annotated(change, read=cs.read):
+    """A file .h5ad that is changed before it is read."""
+
+    def run(folder):
+        import warnings
+
+        import h5py
+
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            import anndata
+
+            obs, var = (pd.DataFrame(index=[*names]) for names in ("pqr", "abcde"))
+            anndata.AnnData(B.copy(), obs, var).write_h5ad(folder / "a.h5ad")
+            with h5py.File(folder / "a.h5ad", "r+") as file:
+                change(file)
+            return read(folder / "a.h5ad")
+
+    return run
+
+
+def described(text):
+    """A Parquet file with this in place of what pandas says of it."""
+
+    def run(folder):
+        import pyarrow
+        from pyarrow import parquet as files_of
+
+        cells = pyarrow.Table.from_pandas(frame(["s1"]))
+        cells = cells.replace_schema_metadata({b"pandas": text})
+        files_of.write_table(cells, folder / "a.parquet")
+        return cs.read(folder)
+
+    return run
+
+
+def numbered(*names, start=0):
+    """Columns by name, in the order of rows that were shuffled."""
+    cells = pd.DataFrame({name: np.arange(start, start + 6.0) for name in names})
+    return cells.iloc[[3, 1, 4, 0, 5, 2]]
+
+
+def by_feature(first, last):
+    """Ten patients in columns, features in rows, as text."""
+    cells = pd.DataFrame(1.0, [f"g{i}" for i in range(first, last)], PATIENTS)
+    return cells.rename_axis("gene").to_csv()
 
 
 def put(array, where, value):
@@ -226,7 +324,7 @@ FILES = [
     (
         "samples in columns",
         files({"a.csv": GOOD, "b.csv": "id,s1,s2\np1,1,2\n"}),
-        r"columns of b\.csv are samples of a\.csv: expected samples in rows",
+        r"b\.csv: expected samples in rows, got columns that are samples of a\.csv too",
     ),
     (
         "ids with blanks and capitals",
@@ -638,5 +736,350 @@ TRANSFORMS = [
     ),
 ]
 
-GROUPS = (FILES, COVARIATES, ARCHIVES, FRAMES, ARRAYS, TRANSFORMS)
+MINE = np.asarray(PATIENTS)
+NAMES = [
+    (
+        "a leftover index in Parquet",
+        files({"a.parquet": parquet(numbered("patient", "x"))}),
+        r"a\.parquet: expected ids of samples, .*\(3, 1, 4, .*id_column='patient' of a fi",
+    ),
+    (
+        "a leftover index in CSV",
+        table(numbered("x", "y").to_csv()),
+        r"a\.csv: expected ids of samples, got an index of whole numbers without a name",
+    ),
+    (
+        "rows that are counted beside a column of ids",
+        table(numbered("patient", "x").reset_index(drop=True).to_csv()),
+        r"a\.csv: expected ids of samples, .*\(0, 1, 2, .*id_column='patient'",
+    ),
+    (
+        "a leftover index as a column",
+        table("patient,Unnamed: 0,x\np,3,1\nq,1,2\n"),
+        r"a\.csv: column 0: expected a name, got 'Unnamed: 0', which pandas writes",
+    ),
+    (
+        "a leftover index in memory",
+        frames(lambda: {"a": numbered("x"), "b": numbered("y")}),
+        r"source\['a'\]: expected ids of samples, .*set_index\(\.\.\.\) of a DataFrame",
+    ),
+    (
+        "a leftover index of covariates",
+        lambda f: cs.read({"a": frame([*"pqr"])}, covariates=numbered("age")),
+        r"covariates: expected ids of samples, got an index of whole numbers",
+    ),
+    (
+        "an index of several levels in Parquet",
+        lambda f: files(
+            {"a.parquet": parquet(frame(["p", "q"]).set_index("x", append=True))}
+        )(f),
+        r"a\.parquet: expected an index of sample ids, .*MultiIndex",
+    ),
+    (
+        "no line of names",
+        table("s1,10,20\ns2,30,40\n"),
+        r"a\.csv: expected a first line with the names of columns, got 's1' and the "
+        r"numbers 10, 20, .*id_column='s1'",
+    ),
+    (
+        "no line of names, and one number twice",
+        table("7,10,10,NA\n8,30,40,1\n"),
+        r"a\.csv: expected a first line with the names of columns, got '7'",
+    ),
+    (
+        "covariates without a line of names",
+        files({"a.csv": GOOD, "covariates.csv": "s0,31,m\ns1,40,f\ns2,50,m\n"}),
+        r"covariates\.csv: expected a first line with the names of columns, got 's0'",
+    ),
+    (
+        "ids in two Unicode forms",
+        table("id,x\ncaf\u00e9,1\ncafe\u0301,2\n"),
+        r"sample ids that differ to the eye, got 'caf\\xe9' and 'cafe\\u0301'",
+    ),
+    (
+        "ids of two tables in two Unicode forms",
+        files(
+            {
+                "a.csv": "id,x\ncaf\u00e9,1\nq,2\n",
+                "b.csv": "id,y\ncafe\u0301,1\nq,2\n",
+            }
+        ),
+        r"b\.csv: sample 'cafe\\u0301' looks like 'caf\\xe9' of a\.csv",
+    ),
+    (
+        "a byte order mark within a file",
+        table("id,x\ns1,1\n\ufeffs1,2\n"),
+        r"differ to the eye, got 's1' and '\\ufeffs1'",
+    ),
+    (
+        "columns with a zero-width space",
+        table("id,x,x\u200b\ns1,1,2\n"),
+        r"column names that differ to the eye, got 'x' and 'x\\u200b'",
+    ),
+    (
+        "files in two Unicode forms",
+        files({"caf\u00e9.csv": GOOD, "cafe\u0301.csv": GOOD}),
+        r"names of modalities that differ to the eye, got",
+    ),
+    (
+        "row names that look the same",
+        arrays(row_names=["p", "p\u200b", "q"]),
+        r"row_names: expected names that differ to the eye",
+    ),
+    (
+        "row names of other bytes than UTF-8",
+        arrays(row_names=[b"p", b"\xff", b"q"]),
+        r"names: expected text in UTF-8, got the bytes b'\\xff'",
+    ),
+    (
+        "covariates in capitals",
+        files({"a.csv": GOOD, "Covariates.csv": GOOD}),
+        r"expected covariates in a file called covariates\.csv, got Covariates\.csv",
+    ),
+    (
+        "a mask in capitals",
+        archive({"a": A, "mask_A": A > 0}),
+        r"b\.npz: expected present, .* got 'mask_A' \(did you mean 'mask_a'\?\)",
+    ),
+    (
+        "a mask in capitals beside named modalities",
+        archive({"a": A, "mask_A": A > 0}, modalities=["a"]),
+        r"b\.npz: expected present, .* got 'mask_A'",
+    ),
+    (
+        "the mask of an array to be streamed in capitals",
+        lambda f: (
+            [np.save(f / f"{n}.npy", A) for n in ("a", "Present")] and cs.stream(f)
+        ),
+        r"expected present, .* got 'Present' \(did you mean 'present'",
+    ),
+    (
+        "patients in columns",
+        files({"a.csv": by_feature(0, 30), "b.csv": by_feature(29, 60)}),
+        r"a\.csv: expected samples in rows, got columns that are columns of b\.csv too "
+        r"\(pt0, pt1, pt2.*transpose=True.*--transpose all",
+    ),
+    (
+        "patients in the columns of one of two files",
+        files({"a.csv": by_feature(0, 30), "b.csv": frame(MINE).to_csv()}),
+        r"a\.csv: expected samples in rows, got columns that are samples of b\.csv too",
+    ),
+    (
+        "patients in columns, and covariates",
+        files({"a.csv": by_feature(0, 30), "covariates.csv": frame(PATIENTS).to_csv()}),
+        r"columns that are samples of the covariates too .*transpose=True",
+    ),
+    (
+        "arrays turned",
+        lambda f: cs.read({"a": A}, transpose=True),
+        "transpose: the source: expected tables whose rows and columns have names, got ar",
+    ),
+    (
+        "an unknown modality turned",
+        table(GOOD, transpose=["b"]),
+        "transpose: expected modalities among a, got 'b'",
+    ),
+    (
+        "a name for a list of those turned",
+        table(GOOD, transpose="a"),
+        "transpose: expected True, False or a list of modalities, got 'a'",
+    ),
+]
+
+THREE = frame([*"pqr"])
+KINDS = [
+    (
+        "a DataFrame beside an array in from_arrays",
+        arrays({"a": THREE, "b": B}),
+        r"values: expected DataFrames only, or arrays only, got a DataFrame for 'a'",
+    ),
+    ("a Series", arrays({"a": THREE["x"]}), r"got a Series; use to_frame\(\)"),
+    (
+        "names of rows beside DataFrames",
+        arrays({"a": THREE}, row_names=[*"pqr"]),
+        "row_names: expected none beside DataFrames",
+    ),
+    (
+        "an array of covariates beside DataFrames in two orders",
+        arrays({"a": THREE, "b": THREE[::-1]}, covariates={"c": [1, 2, 3]}),
+        r"covariates\['c'\]: expected a DataFrame or Series whose index .* got list",
+    ),
+    (
+        "covariates of some samples",
+        arrays({"a": THREE}, covariates=frame([*"pq"], columns=["c"])),
+        r"covariates: expected a row for every sample, got none for 'r'",
+    ),
+    (
+        "a Series of covariates beside rows without names",
+        arrays(covariates={"c": THREE["x"]}),
+        "covariates: expected rows with names to match, got rows without",
+    ),
+    (
+        "the same in read",
+        lambda f: cs.read({"a": A}, covariates={"c": THREE["x"]}),
+        "covariates: expected rows with names to match, got rows without",
+    ),
+    (
+        "a mask of other columns",
+        arrays({"a": THREE}, entries={"a": frame([*"pqr"], "y", True)}),
+        r"entries\['a'\]: expected the columns x, got y",
+    ),
+    (
+        "a mask of other rows",
+        arrays({"a": THREE}, present={"a": frame([*"pqrs"])["x"] > 0}),
+        r"present\['a'\]: expected the rows of `values` only, got 's'",
+    ),
+    (
+        "an AnnData for all values",
+        omics(lambda c: cs.MultimodalData.from_arrays(c)),
+        "values: expected a mapping from modality to array or DataFrame, got AnnData",
+    ),
+    (
+        "a DataFrame to be streamed",
+        lambda f: cs.StreamedData.from_arrays({"a": THREE}),
+        r"values\['a'\]: expected an array, got a DataFrame, whose names would be lost",
+    ),
+    (
+        "an object to be streamed",
+        lambda f: cs.stream({"a": A}),
+        "source: expected a path, got dict; consilience.read takes what is in memory",
+    ),
+]
+
+FRONT_DOOR = [
+    (
+        "an empty path",
+        lambda f: cs.read(""),
+        "source: expected a path, got an empty te",
+    ),
+    (
+        "an empty path to stream",
+        lambda f: cs.stream(""),
+        "source: expected a path, got",
+    ),
+    (
+        "an empty path to load",
+        lambda f: cs.load(""),
+        "path: expected the path of a file",
+    ),
+    *(
+        (
+            f"a pipe called {name}",
+            pipe(name),
+            rf"source: expected a regular file, got the fifo .*{name}",
+        )
+        for name in ("a.csv", "a.csv.gz", "a.parquet", "a.npz", "a.h5ad", "a.h5mu")
+    ),
+    (
+        "a pipe among arrays to stream",
+        pipe("a.npy", lambda path: cs.stream(path.parent)),
+        "source: expected a regular file, got the fifo",
+    ),
+    (
+        "a pipe as a saved model",
+        pipe("a.npz", cs.load),
+        "path: expected a regular file, got the fifo",
+    ),
+    (
+        "a pipe of covariates",
+        pipe("a.csv", lambda path: cs.read({"a": A}, covariates=path)),
+        "covariates: expected a regular file, got the fifo",
+    ),
+    (
+        "a pipe called mnist.npz",
+        pipe("mnist.npz", lambda path: cs.read_mnist(path.parent)),
+        "expected a regular file, got the fifo",
+    ),
+    (
+        "a pipe called as a file of MNIST",
+        pipe("train-images-idx3-ubyte", lambda path: cs.read_mnist(path.parent)),
+        "expected a regular file, got the fifo",
+    ),
+    (
+        "an array twice",
+        zipped(("a.npy", npy(A)), ("b.npy", npy(B)), ("a", npy(2 * A))),
+        r"b\.npz: expected each array once, got 'a\.npy' and 'a'",
+    ),
+    (
+        "a folder that macOS packed",
+        zipped(("d/", b""), ("d/a.npy", npy(A)), ("__MACOSX/d/._a.npy", b"\0")),
+        r"b\.npz: expected arrays, got 'd/a\.npy' in a folder",
+    ),
+    (
+        "a text among arrays",
+        zipped(("a.npy", npy(A)), ("readme.txt", b"hello")),
+        r"b\.npz: 'readme\.txt': expected a whole .npz .*it is no array",
+    ),
+    (
+        "an array that claims to be gigantic",
+        zipped(("a.npy", npy_header(f"{SHAPED} ({10**15}, 3)}}", b"0" * 9))),
+        r"b\.npz: 'a\.npy': .*its header promises 24000000000000000 bytes, .* are 9",
+    ),
+    (
+        "an array of fewer rows than none",
+        zipped(("a.npy", npy_header(f"{SHAPED} (-1, 3)}}", b"0" * 24))),
+        r"b\.npz: 'a\.npy': expected a whole \.npz file .*promises -24 bytes",
+    ),
+    (
+        "a header of nested brackets",
+        zipped(("a.npy", npy_header("(" * 4000 + ")" * 4000))),
+        r"b\.npz: 'a\.npy': expected a whole \.npz file",
+    ),
+    (
+        "many packed bytes behind an array",
+        zipped(("a.npy", npy(A) + b"0" * 10**6), compress=zipfile.ZIP_DEFLATED),
+        r"its header promises 48 bytes, .* there are 1000048",
+    ),
+    (
+        "more zeros than there is memory, packed",
+        small(
+            zipped(("a.npy", npy(np.zeros((10**6, 1)))), compress=zipfile.ZIP_DEFLATED)
+        ),
+        r"b\.npz: expected at most .* the memory of this machine, .* when unpacked",
+    ),
+    (
+        "more lines than there is memory, packed",
+        small(
+            files({"a.csv.gz": gzip.compress(b"id,x\n" + b"s,1\n" * 10**5)}), size=2**18
+        ),
+        r"a\.csv\.gz: expected at most .* the memory of this machine",
+    ),
+    (
+        "a matrix that claims to be gigantic",
+        annotated(
+            lambda h5: h5.create_dataset(
+                "layers/b", (10**9, 10**6), "f4", chunks=(10, 10)
+            )
+        ),
+        r"a\.h5ad: expected at most .* the memory of this machine, got 4\.0e\+15 bytes",
+    ),
+    (
+        "cells without annotations to stream",
+        annotated(lambda h5: h5.__delitem__("obs"), cs.stream),
+        r"a\.h5ad: expected AnnData with names of rows in obs and of columns in var",
+    ),
+    (
+        "cells without names",
+        annotated(lambda h5: h5["obs"].attrs.__delitem__("_index")),
+        r"a\.h5ad: expected a whole \.h5ad file",
+    ),
+    *(
+        (
+            f"{what} in place of the metadata of Parquet",
+            described(text),
+            r"a\.parquet: expected a whole Parquet file",
+        )
+        for what, text in (
+            ("half a text", b"{"),
+            ("a number", b"3"),
+            ("another index", b'{"index_columns":["z"],"columns":[]}'),
+            ("no text", b"\xff"),
+        )
+    ),
+]
+
+GROUPS = (
+    *(FILES, COVARIATES, ARCHIVES, FRAMES, ARRAYS, TRANSFORMS),
+    *(NAMES, KINDS, FRONT_DOOR),
+)
 BAD = [BadInput(*entry) for group in GROUPS for entry in group]

@@ -2,6 +2,7 @@
 
 import json
 import os
+import warnings
 import zipfile
 
 import jax
@@ -225,3 +226,37 @@ def test_trees_of_another_kind_are_refused_by_name(message):
     like = {"a": jnp.zeros(2), "b": jnp.zeros(2)}
     with pytest.raises(ValueError, match=message):
         unflatten(like, flatten(CHANGED[message]))
+
+
+FORGED = {
+    "nested brackets": b"[" * 10**5 + b"]" * 10**5,
+    "a list": b"[]",
+    "a number": b"3",
+    "no version": b'{"format": "consilience"}',
+    "arrays that are none": json.dumps(
+        {"format": "consilience", "version": 1, "kind": "thing", "arrays": 3}
+    ).encode(),
+}
+
+
+@pytest.mark.parametrize("case", FORGED)
+def test_forged_headers_are_refused_in_a_sentence(case, path):
+    def change(members):
+        members[archive.HEADER] = FORGED[case]
+        members[archive.CHECKSUM] = archive._sha256(FORGED[case]).encode()
+
+    repacked(path, change)
+    with pytest.raises(ArchiveError, match="damaged: its header is not as consilience"):
+        read_archive(path, "thing")
+
+
+def test_packed_and_repeated_members_are_refused(path):
+    with zipfile.ZipFile(path) as file:
+        members = {name: file.read(name) for name in file.namelist()}
+    for compress, twice in ((zipfile.ZIP_DEFLATED, []), (zipfile.ZIP_STORED, ["b"])):
+        with zipfile.ZipFile(path, "w", compress) as file, warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of zipfile, about the second one
+            for name in [*members, *twice, *twice]:
+                file.writestr(name, members.get(name, b""))
+        with pytest.raises(ArchiveError, match=r"it is compressed|comes twice"):
+            read_archive(path, "thing")

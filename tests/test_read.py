@@ -249,8 +249,8 @@ def test_frames_of_numpy_types_and_of_objects():
 
 
 def test_frames_with_whole_numbers_as_ids():
-    a = pd.DataFrame({"x": [1.0, 2.0]}, index=[7, 3])
-    b = pd.DataFrame({"y": [3.0, 4.0]}, index=[3, 9])
+    a = pd.DataFrame({"x": [1.0, 2.0]}, index=pd.Index([7, 3], name="patient"))
+    b = pd.DataFrame({"y": [3.0, 4.0]}, index=pd.Index([3, 9], name="patient"))
     data = cs.read({"a": a, "b": b})
     assert data.row_names == ("7", "3", "9")
     equal(data.present, [[1, 0], [1, 1], [0, 1]])

@@ -1,5 +1,6 @@
 """Saved models: loaded ones are the same programs with the same parameters."""
 
+import hashlib
 import json
 import subprocess
 import sys
@@ -553,3 +554,45 @@ def test_another_process_gets_the_same_bits(tmp_path):
     subprocess.run([sys.executable, "-c", ELSEWHERE, *files], check=True, timeout=120)
     z = fit.posterior(KEY, data, num_samples=3)["z"]
     np.testing.assert_array_equal(np.load(files[2]), z)
+
+
+def forged(path, change):
+    """The same file with another header, whose checksum is right."""
+    with zipfile.ZipFile(path) as file:
+        members = {name: file.read(name) for name in file.namelist()}
+    header = json.loads(members["header.json"])
+    change(header["header"])
+    text = json.dumps(header).encode()
+    members["header.json"] = text
+    members["header.sha256"] = hashlib.sha256(text).hexdigest().encode()
+    with zipfile.ZipFile(path, "w") as file:
+        for name, content in members.items():
+            file.writestr(name, content)
+
+
+def contains_itself(header):
+    model = header["programs"]["model"]
+    model["with"] = {"prior": {"again": model["number"]}}
+
+
+FORGED = {
+    "a recipe that contains itself": contains_itself,
+    "no programs": lambda header: header.pop("programs"),
+    "no precision": lambda header: header.pop("x64"),
+    "a recipe of nothing": lambda header: header["programs"].update(guide={}),
+    "a number for a model": lambda header: header["programs"].update(model=3),
+    "a schema that is none": lambda header: header.update(schema="x"),
+    "a history that is none": lambda header: header.update(history=[]),
+    "an unknown constructor": lambda header: header["programs"]["model"].update(
+        make="os.system"
+    ),
+}
+
+
+@pytest.mark.parametrize("case", FORGED)
+def test_forged_headers_are_refused_in_a_sentence(case, tmp_path):
+    path = tmp_path / "fit.npz"
+    save(fitted(preset("masked")), path)
+    forged(path, FORGED[case])
+    with pytest.raises(ArchiveError, match=r"fit\.npz: damaged: its (header|.* is no)"):
+        load(path)

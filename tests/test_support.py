@@ -47,3 +47,15 @@ def test_standardised_binary_values_are_refused():
     scaled = cs.MultimodalData.from_arrays({"x": data}).standardize().values["x"]
     with pytest.raises(ValueError, match=re.escape("modality 'x', row 0")):
         fit(cs.BernoulliLikelihood(), np.asarray(scaled))
+
+
+def test_labels_of_floats_are_refused_and_masked_ones_are_whole_numbers():
+    labels = np.array([[0.0, np.nan], [1.0, 3.0]])
+    with pytest.raises(
+        ValueError, match=r"'x': expected whole numbers .*float32; .*np\.ma\.array"
+    ):
+        fit(cs.CategoricalLikelihood(4), labels)
+    whole = np.ma.array(np.nan_to_num(labels).astype(int), mask=np.isnan(labels))
+    data = cs.MultimodalData.from_arrays({"x": whole})
+    assert data.values["x"].dtype == np.int32
+    np.testing.assert_array_equal(data.observed("x"), ~np.isnan(labels))

@@ -11,11 +11,13 @@ import json
 import os
 import secrets
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
 
+from consilience.datasets.files import check_fits, check_regular
 from consilience.training.encodings import Stored, decode, encode
 
 FORMAT, VERSION = "consilience", 1
@@ -72,23 +74,58 @@ def read_archive(path: str | os.PathLike, kind: str) -> tuple[dict, dict[str, St
     Raises:
         ArchiveError: the file is damaged, truncated, foreign, of another kind or of a
             newer format.
+        ValueError: the path is empty, or of a pipe, a socket or a device.
         OSError: it cannot be read.
     """
-    contents = Path(path).read_bytes()
+    contents = _contents(path)
     try:
         members = _members(contents)
     except Exception as error:  # whatever a broken zip file brings forth
         raise ArchiveError(f"{path}: {_unreadable(contents)} ({error})") from error
-    described = _described(path, kind, members)
-    arrays = {
-        name: _array(path, name, members, entry)
-        for name, entry in described["arrays"].items()
-    }
-    if members:
+    with sound(path):
+        described = _described(path, kind, members)
+        arrays = {
+            name: _array(path, name, members, entry)
+            for name, entry in described["arrays"].items()
+        }
+        if members:
+            raise ArchiveError(
+                f"{path}: damaged: {', '.join(members)} is not in its header"
+            )
+        return dict(described["header"]), arrays
+
+
+@contextmanager
+def sound(path: str | os.PathLike, *refusals: type[Exception]) -> Iterator[None]:
+    """Around what reads a header: what nobody foresaw means that it was forged.
+
+    Errors that name the file pass.
+
+    Args:
+        path: of the file.
+        refusals: others that pass.
+    """
+    try:
+        yield
+    except refusals:
+        raise
+    except Exception as error:
+        if str(error).startswith(f"{path}: "):
+            raise
         raise ArchiveError(
-            f"{path}: damaged: {', '.join(members)} is not in its header"
-        )
-    return described["header"], arrays
+            f"{path}: damaged: its header is not as consilience writes it "
+            f"({type(error).__name__}: {str(error)[:200]})"
+        ) from error
+
+
+def _contents(path: str | os.PathLike) -> bytes:
+    if not os.fspath(path):
+        raise ValueError("path: expected the path of a file, got an empty text")
+    path = Path(path)
+    if path.exists():
+        check_regular("path", path)
+        check_fits(f"{path}", path.stat().st_size, "it is no archive of consilience")
+    return path.read_bytes()
 
 
 def _packed(kind: str, header: Mapping, arrays: Mapping) -> bytes:
@@ -117,8 +154,16 @@ def _zipped(members: Mapping[str, bytes]) -> bytes:
 
 
 def _members(contents: bytes) -> dict[str, bytes]:
+    """By name; they are stored as they are, so that none is larger than the file."""
     with zipfile.ZipFile(io.BytesIO(contents)) as file:
-        return {name: file.read(name) for name in file.namelist()}
+        infos = file.infolist()
+        names = [info.filename for info in infos]
+        packed = any(info.compress_type != zipfile.ZIP_STORED for info in infos)
+        if packed or sum(info.file_size for info in infos) > len(contents):
+            raise ValueError("it is compressed")
+        if len(set(names)) < len(names):
+            raise ValueError("a member comes twice")
+        return {name: file.read(name) for name in names}
 
 
 def _unreadable(contents: bytes) -> str:

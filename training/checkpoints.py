@@ -171,7 +171,7 @@ class CheckpointStore:
         for step in reversed(steps):
             try:
                 yield step, *read_archive(self._path(step), KIND)
-            except (ArchiveError, OSError) as error:
+            except (ValueError, OSError) as error:
                 warnings.warn(
                     f"checkpoints: {error}; the one before it is used", stacklevel=3
                 )

@@ -14,9 +14,10 @@ from numpyro.optim import _NumPyroOptim
 from consilience.datasets.data import MultimodalData
 from consilience.nn.executables import tracing
 from consilience.nn.rebuilding import OwnError, Reader
-from consilience.training.archive import read_archive
+from consilience.training.archive import ArchiveError, read_archive, sound
 from consilience.training.encodings import unflatten
 from consilience.training.fitted import Fitted
+from consilience.training.history import History
 from consilience.training.saving import KIND, PROGRAMS, public_names, trained
 
 Optimizer = optax.GradientTransformation | _NumPyroOptim
@@ -50,20 +51,38 @@ def load(
         OSError: the file cannot be read.
     """
     header, arrays = read_archive(path, KIND)
-    _require_precision(path, header["x64"])
+    given = {"guide": guide, "model": model, "elbo": elbo}
+    with sound(path):
+        _require_precision(path, header["x64"])
+        made, schema, history = _rebuilt(path, header, arrays, given)
+    svi = SVI(made["model"], made["guide"], optimizer or _no_optimizer(), made["elbo"])
+    own = any(part is not None for part in given.values())
+    with sound(path, *(Exception,) * own):  # errors of the user's programs pass
+        state, best = _states(path, svi, schema, arrays, header["best"])
+    return Fitted(svi, state, history, schema, best)
+
+
+def _rebuilt(path, header: dict, arrays: dict, given: dict) -> tuple:
+    """Programs by name, schema and history."""
     described = [header["schema"], header["history"], header["programs"]]
     reader = Reader(described, arrays, public_names())
-    given = {"guide": guide, "model": model, "elbo": elbo}
     for name in PROGRAMS:
         if given[name] is not None:
             reader.give(header["programs"][name], given[name])
     made = {
         n: _program(path, n, reader, header["programs"][n], given) for n in PROGRAMS
     }
-    svi = SVI(made["model"], made["guide"], optimizer or _no_optimizer(), made["elbo"])
     schema, history = (reader.rebuild(header[name]) for name in ("schema", "history"))
-    state, best = _states(path, svi, schema, arrays, header["best"])
-    return Fitted(svi, state, history, schema, best)
+    for name, part, kind in (
+        ("schema", schema, MultimodalData),
+        ("history", history, History),
+    ):
+        if not isinstance(part, kind):
+            raise ArchiveError(
+                f"{path}: damaged: its {name} is no {kind.__name__}, got "
+                f"{type(part).__name__}"
+            )
+    return made, schema, history
 
 
 def _program(path, name: str, reader: Reader, recipe: object, given: dict) -> object:

@@ -12,6 +12,7 @@ import consilience as cs
 from consilience.cli import beta, build, data, defaults, earlier, runs
 from consilience.cli.runs import Run
 from consilience.experiments.pictures import save
+from consilience.inference.contract import check_names
 
 ADVICE = (  # the library's in the words of the command line
     "Options of `consilience fit` for this: --clip-norm 10, a smaller --learning-rate, "
@@ -41,6 +42,7 @@ def check(config: Mapping, rows: cs.MultimodalData) -> None:
 
     def step(key, rows):
         batch = rows.batch(first)
+        check_names(svi.model, svi.guide, batch)
         return svi.evaluate(svi.init(key, batch), batch)
 
     jax.eval_shape(step, jax.eval_shape(jax.random.key, 0), rows.bare())

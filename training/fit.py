@@ -12,7 +12,7 @@ from numpyro.infer import SVI
 from numpyro.infer.svi import SVIState
 
 from consilience.datasets.data import MultimodalData
-from consilience.inference.contract import inspect, require_data
+from consilience.inference.contract import check_names, inspect, require_data
 from consilience.inference.support import check_support
 from consilience.nn.sizes import check_positive
 from consilience.training.checkpoints import Checkpoints, CheckpointStore
@@ -113,6 +113,7 @@ def fit(
     watch = Watch(_loggers(loggers, checkpoints), callbacks)
     held_out = _held_out(data, validation)
     first = data.batch(np.arange(order.batch_size))
+    check_names(svi.model, svi.guide, first)
     state = initial_state(key_init, svi, first, start)
     params = svi.get_params(state)
     sizes = {"num_epochs": num_epochs, "batch_size": order.batch_size}
@@ -123,7 +124,7 @@ def fit(
         rng_key=jax.random.key_data(rng_key),
         svi=params,
     )
-    _inspect(svi.loss)(svi.model, svi.guide, params, first)
+    _inspect(svi.loss, data)(svi.model, svi.guide, params, first)
     _check_support(key_support, svi, params, data, held_out)
     source = source_of(data, order, mesh)
     segment = min(source.most_steps, (checkpoints and checkpoints.every_steps) or MOST)
@@ -210,6 +211,8 @@ def _loggers(loggers, checkpoints: Checkpoints | None) -> Sequence[Logger]:
     return () if loggers is None else loggers
 
 
-def _inspect(loss) -> Callable:
-    """A bound's own check of model and guide; for others, without strata."""
-    return getattr(loss, "inspect", partial(inspect, stratified=False))
+def _inspect(loss, data: Rows) -> Callable:
+    """A bound's own check of model and guide; others know neither strata nor absence."""
+    absent = not np.all(data.present)
+    other = partial(inspect, stratified=False, by_row=absent)
+    return getattr(loss, "inspect", other)

@@ -12,6 +12,7 @@ from jaxtyping import Array, Bool, Key, Shaped
 from consilience.datasets import checks, validation
 from consilience.datasets.pytree import pytree_dataclass
 from consilience.datasets.standardization import Standardization
+from consilience.nn.kinds import checked_kinds
 
 _STATIC = ("names", "event_shapes", "row_names", "feature_names", "total")
 
@@ -199,6 +200,7 @@ class MultimodalData:
         """Without row and feature names, which would be hashed at each jitted call."""
         return dataclasses.replace(self, row_names=(), feature_names=())
 
+    @checked_kinds
     def split(
         self, rng_key: Key[Array, ""], fraction: float
     ) -> tuple["MultimodalData", "MultimodalData"]:

@@ -18,6 +18,7 @@ from consilience.datasets.data import MultimodalData
 from consilience.inference import programs
 from consilience.inference.chunks import check_subset
 from consilience.inference.contract import require_data
+from consilience.nn.kinds import checked_kinds
 from consilience.nn.sizes import check_positive
 
 MIXED = 1.05
@@ -57,6 +58,7 @@ class ReferencePosterior(NamedTuple):
     divergences: Float[np.ndarray, " rows"]
 
 
+@checked_kinds
 def reference_posterior(
     rng_key: Key[Array, ""],
     model: Callable,

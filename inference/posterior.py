@@ -12,9 +12,11 @@ from consilience.inference import programs
 from consilience.inference.chunks import over_rows
 from consilience.inference.contract import require_data
 from consilience.inference.draws import draw_shared, sampler
+from consilience.nn.kinds import checked_kinds
 from consilience.nn.sizes import check_positive
 
 
+@checked_kinds
 def posterior(
     rng_key: Key[Array, ""],
     guide: Callable,
@@ -67,6 +69,7 @@ def _draws(rng_key, guide, params, data, subset, shared, num_samples):
     return jax.vmap(one)(jax.random.split(rng_key, num_samples), shared)
 
 
+@checked_kinds
 def generate(
     rng_key: Key[Array, ""],
     model: Callable,
@@ -128,6 +131,7 @@ def _completions(
     return jax.vmap(one)(jax.random.split(rng_key, num_samples), shared)
 
 
+@checked_kinds
 def generate_from_prior(
     rng_key: Key[Array, ""],
     model: Callable,

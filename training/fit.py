@@ -14,9 +14,11 @@ from numpyro.infer.svi import SVIState
 from consilience.datasets.data import MultimodalData
 from consilience.inference.contract import check_names, inspect, require_data
 from consilience.inference.support import check_support
+from consilience.inference.unread import warn_of_unread
+from consilience.nn.kinds import checked_kinds
 from consilience.nn.sizes import check_positive
 from consilience.training.checkpoints import Checkpoints, CheckpointStore
-from consilience.training.checks import check_settings
+from consilience.training.checks import check_settings, require_eager
 from consilience.training.devices import batch_mesh, place
 from consilience.training.fingerprint import course, fingerprint
 from consilience.training.fitted import Fitted
@@ -41,6 +43,7 @@ from consilience.training.validation import validation_bound
 from consilience.training.watch import Bar, Callback, Watch
 
 
+@checked_kinds
 def fit(
     rng_key: Key[Array, ""],
     svi: SVI,
@@ -102,6 +105,7 @@ def fit(
             state before it, which is the last checkpoint, to go on from with another
             optimiser.
     """
+    require_eager(rng_key, data)
     check_positive(num_epochs=num_epochs, batch_size=batch_size)
     require_rows(data)
     check_settings(early_stopping, checkpoints, validation, nonfinite)
@@ -111,7 +115,8 @@ def fit(
         check_beta(beta, num_epochs * order.num_steps)
     mesh = batch_mesh(mesh, order.batch_size)
     watch = Watch(_loggers(loggers, checkpoints), callbacks)
-    held_out = _held_out(data, validation)
+    named = _held_out(data, validation)
+    held_out = None if named is None else named.bare()
     first = data.batch(np.arange(order.batch_size))
     check_names(svi.model, svi.guide, first)
     state = initial_state(key_init, svi, first, start)
@@ -125,7 +130,8 @@ def fit(
         svi=params,
     )
     _inspect(svi.loss, data)(svi.model, svi.guide, params, first)
-    _check_support(key_support, svi, params, data, held_out)
+    _check_support(key_support, svi, params, data, named)
+    warn_of_unread(svi.model, svi.guide, params, first)
     source = source_of(data, order, mesh)
     segment = min(source.most_steps, (checkpoints and checkpoints.every_steps) or MOST)
     store = None
@@ -185,7 +191,7 @@ def _held_out(data: Rows, validation: MultimodalData | None) -> MultimodalData |
     if validation is None:
         return None
     require_data(validation)
-    return validation.conform(data.take([0]), "validation").bare()
+    return validation.conform(data.take([0]), "validation")
 
 
 def _validate(rng_key, svi, held_out, mesh) -> Callable | None:

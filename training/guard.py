@@ -22,7 +22,8 @@ if TYPE_CHECKING:
 
 REMEDIES = {
     "z ~ q": "standardise or log-transform modalities with large values, raise min_scale of "
-    "the guide's head, clip gradients (adam(..., clip_norm=...)), or lower the learning rate",
+    "the guide's head, clip gradients (adam(..., clip_norm=...)), or lower the learning "
+    "rate",
     "log p": "standardise or log-transform that modality, bound its likelihood's scale from "
     "below, or lower the learning rate",
     "KL": "raise min_scale of the guide's head, clip gradients (adam(..., clip_norm=...)), "

@@ -78,7 +78,7 @@ class Loop:
             warnings.warn(
                 f"fit: {skipped} of {run.done} steps were skipped, since they were not "
                 "finite; history.skipped counts them by epoch",
-                stacklevel=5,
+                stacklevel=6,
             )
 
     def segments(self, start: int) -> Iterator[tuple[int, int]]:
@@ -101,7 +101,9 @@ class Loop:
         state, steps = run_segment(self.svi, self.source.take, self.settings, *given)
         bound, reconstruction, finite = jax.device_get(steps)
         seen = np.isfinite(bound)
-        idle = stop == self.source.order.num_steps and not (run.sums.count or seen.any())
+        idle = stop == self.source.order.num_steps and not (
+            run.sums.count or seen.any()
+        )
         good = (seen.all() or self.settings.skip) and not idle
         if not (good and finite):
             self._stop_at(run, chunk, (bound, reconstruction), idle)

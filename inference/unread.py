@@ -30,7 +30,7 @@ def unread_covariates(
     labels = {name: frozenset((name,)) for name in data.covariates}
     found = labels_of(laws, (labels,), data.covariates)
     read = frozenset().union(*jax.tree.leaves(found))
-    return tuple(name for name in data.covariates if name not in read)
+    return tuple(name for name in sorted(data.covariates) if name not in read)
 
 
 def warn_of_unread(

@@ -47,3 +47,16 @@ def test_standardised_binary_values_are_refused():
     scaled = cs.MultimodalData.from_arrays({"x": data}).standardize().values["x"]
     with pytest.raises(ValueError, match=re.escape("modality 'x', row 0")):
         fit(cs.BernoulliLikelihood(), np.asarray(scaled))
+
+
+def test_sample_column_and_remedy_are_named(tmp_path):
+    values = np.array([[0, 1], [3, -2]])
+    names = {"row_names": ["p", "q"], "feature_names": {"x": ["u", "v"]}}
+    match = (
+        r"modality 'x', row 1 \('q'\), column 'v': expected values in the support of its "
+        r"likelihood, LogPoisson \(whole numbers from 0 on\), got -2 in \[ 3 -2\]; choose"
+    )
+    with pytest.raises(ValueError, match=match):
+        fit(cs.PoissonLikelihood(), values, **names)
+    with pytest.raises(ValueError, match=r"Categorical \(whole numbers from 0 to 2\)"):
+        fit(cs.CategoricalLikelihood(3), np.array([[0, 1], [3, 2]]))

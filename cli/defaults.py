@@ -10,9 +10,9 @@ from jaxtyping import Bool
 from consilience.cli.choices import for_all, of_modality
 from consilience.cli.names import check_known
 from consilience.datasets.contents import Arrays
+from consilience.guides.encoders import usual_settings
 
 STEPS, FEWEST, MOST = 5000, 20, 1000  # of a training; the last two are epochs
-WIDE = 1000  # columns from which on layers are normalised
 SCALED = ("learned_normal", "learned_laplace", "student_t", "heteroscedastic_normal")
 COUNTS = ("poisson", "negative_binomial", "zero_inflated_negative_binomial")
 WHOLE = ("bernoulli", "categorical", "one_hot", *COUNTS)
@@ -117,17 +117,14 @@ def usual_aggregation(config: Mapping) -> str:
 
 
 def _encoder(likelihood: dict, arrays: Arrays, name: str) -> dict:
-    encoder = {"name": "mlp"}
     seen = measured(arrays, name)
-    if likelihood["name"] in COUNTS:
-        encoder["log1p"] = True
     if likelihood["name"] == "categorical":
-        encoder["num_classes"] = likelihood["num_classes"]
         by_row = seen.reshape(len(seen), -1)
-        encoder["masked"] = bool((by_row.any(1) & ~by_row.all(1)).any())
-    elif math.prod(seen.shape[1:]) >= WIDE:
-        encoder["layer_norm"] = True
-    return encoder
+        masked = bool((by_row.any(1) & ~by_row.all(1)).any())
+        classes = likelihood["num_classes"]
+        return {"name": "mlp", "num_classes": classes, "masked": masked}
+    counts = likelihood["name"] in COUNTS
+    return {"name": "mlp"} | usual_settings(counts=counts, event_shape=seen.shape[1:])
 
 
 def _names(wanted: str | list[str], names: tuple[str, ...]) -> list[str]:

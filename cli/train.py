@@ -12,6 +12,7 @@ import consilience as cs
 from consilience.cli import beta, build, data, defaults, earlier, runs
 from consilience.cli.runs import Run
 from consilience.experiments.pictures import save
+from consilience.inference.contract import check_names
 from consilience.nn.executables import tracing
 
 ADVICE = (  # the library's in the words of the command line
@@ -42,6 +43,7 @@ def check(config: Mapping, rows: cs.MultimodalData) -> None:
 
     def step(key, rows):
         batch = rows.batch(first)
+        check_names(svi.model, svi.guide, batch)
         return svi.evaluate(svi.init(key, batch), batch)
 
     with tracing():

@@ -15,6 +15,7 @@ from consilience.datasets.moments import fit_scaling, pieces
 from consilience.datasets.named_arrays import unnamed
 from consilience.datasets.pytree import pytree_dataclass
 from consilience.datasets.standardization import Standardization
+from consilience.nn.kinds import checked_kinds
 
 _STATIC = ("names", "event_shapes", "row_names", "feature_names", "total")
 
@@ -169,7 +170,8 @@ class MultimodalData:
 
         Columns are matched by name where both sides have names: others are left out,
         their order is that of `like`, and one that lacks is missing. `argument` is what
-        errors call these rows.
+        errors call these rows. Inside `jax.jit` the numbers of the scaling are not known,
+        and not compared.
 
         Warns:
             UserWarning: columns were left out, put in order, or are missing.
@@ -223,6 +225,7 @@ class MultimodalData:
         """Without row and feature names, which would be hashed at each jitted call."""
         return dataclasses.replace(self, row_names=(), feature_names=())
 
+    @checked_kinds
     def split(
         self, rng_key: Key[Array, ""], fraction: float
     ) -> tuple["MultimodalData", "MultimodalData"]:

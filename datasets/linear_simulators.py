@@ -9,11 +9,13 @@ from jaxtyping import Array, Float, Key
 
 from consilience.datasets.data import MultimodalData
 from consilience.datasets.simulated import LinearTruth, Simulated
+from consilience.nn.kinds import checked_kinds
 from consilience.nn.sizes import check_positive
 
 WIDTHS = (30, 60)
 
 
+@checked_kinds
 def simulate_linear(
     rng_key: Key[Array, ""],
     num_rows: int = 5000,

@@ -4,7 +4,10 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Key
 
+from consilience.nn.kinds import checked_kinds
 
+
+@checked_kinds
 def missing_completely_at_random(
     rng_key: Key[Array, ""], present: Bool[Array, "rows modalities"], rate: float
 ) -> Bool[Array, "rows modalities"]:

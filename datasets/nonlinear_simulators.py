@@ -12,11 +12,13 @@ from jaxtyping import Array, Float, Int, Key
 from consilience.datasets.data import MultimodalData
 from consilience.datasets.linear_simulators import check_scale
 from consilience.datasets.simulated import NonlinearTruth, Simulated
+from consilience.nn.kinds import checked_kinds
 from consilience.nn.sizes import check_positive
 
 CANDIDATES, LABEL = 1000, "label"
 
 
+@checked_kinds
 def simulate_with_label(
     rng_key: Key[Array, ""],
     num_rows: int = 4000,
@@ -55,6 +57,7 @@ def simulate_with_label(
     return _rows(key_rows, truth, num_rows)
 
 
+@checked_kinds
 def simulate_nonlinear(
     rng_key: Key[Array, ""],
     num_rows: int = 10_000,

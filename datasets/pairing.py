@@ -7,9 +7,11 @@ import numpy as np
 from jaxtyping import Array, Key
 
 from consilience.datasets.data import MultimodalData
+from consilience.nn.kinds import checked_kinds
 from consilience.nn.sizes import check_positive
 
 
+@checked_kinds
 def pair_by_label(
     rng_key: Key[Array, ""],
     measurements: Mapping[str, tuple[object, object]],

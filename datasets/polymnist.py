@@ -8,10 +8,12 @@ from jaxtyping import Array, Key, Num
 
 from consilience.datasets.data import MultimodalData
 from consilience.datasets.pairing import pair_by_label
+from consilience.nn.kinds import checked_kinds
 
 INK = 0.5
 
 
+@checked_kinds
 def polymnist_like(
     rng_key: Key[Array, ""],
     images: Num[np.ndarray | Array, "images ..."],

@@ -7,6 +7,7 @@ import numpy as np
 from jaxtyping import Array, Int, Key, Shaped
 
 from consilience.datasets.digits import WORDS
+from consilience.nn.kinds import checked_kinds
 
 LENGTH = 8
 BLANK = " "
@@ -15,6 +16,7 @@ ALPHABET = (
 )
 
 
+@checked_kinds
 def write_words(
     rng_key: Key[Array, ""],
     labels: Shaped[np.ndarray | Array, "..."] | Sequence[int],

@@ -17,6 +17,7 @@ from consilience.inference.contract import inspect
 from consilience.inference.draws import log_joint
 from consilience.inference.posterior import posterior
 from consilience.nn.executables import Program
+from consilience.nn.kinds import checked_kinds
 from consilience.nn.sizes import check_positive
 
 if TYPE_CHECKING:
@@ -73,6 +74,7 @@ def _share_of_bins(num_ranks: int, bins: int) -> Float[np.ndarray, " bins"]:
     return np.bincount(ranks * bins // (num_ranks + 1)) / len(ranks)
 
 
+@checked_kinds
 def calibration(
     rng_key: Key[Array, ""],
     model: Callable,

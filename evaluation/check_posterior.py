@@ -19,6 +19,7 @@ from consilience.evaluation.reference_posterior import (
 )
 from consilience.inference.contract import inspect
 from consilience.inference.posterior import posterior
+from consilience.nn.kinds import checked_kinds
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -79,6 +80,7 @@ class PosteriorCheck(NamedTuple):
         return pd.DataFrame(columns, index=index)
 
 
+@checked_kinds
 def check_posterior(
     rng_key: Key[Array, ""],
     model: Callable,

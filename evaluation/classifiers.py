@@ -17,6 +17,7 @@ from consilience.evaluation.class_features import class_features, training_featu
 from consilience.evaluation.labels import check_labels
 from consilience.inference.contract import require_data
 from consilience.nn.executables import Program
+from consilience.nn.kinds import checked_kinds
 from consilience.nn.mlp import MLP
 from consilience.nn.sizes import check_positive
 from consilience.training.order import epoch_order
@@ -41,6 +42,7 @@ class Classifier:
         return self.classes[np.asarray(logits).argmax(-1)]
 
 
+@checked_kinds
 def train_classifiers(
     rng_key: Key[Array, ""],
     data: MultimodalData,

@@ -16,6 +16,7 @@ from consilience.inference.consistency import maximum_mean_discrepancy
 from consilience.inference.contract import inspect, require_features
 from consilience.inference.draws import sampler
 from consilience.nn.executables import Program
+from consilience.nn.kinds import checked_kinds
 from consilience.nn.sizes import check_positive
 
 
@@ -33,6 +34,7 @@ class Discrepancy(NamedTuple):
     p_value: float
 
 
+@checked_kinds
 def prior_hole(
     rng_key: Key[Array, ""],
     model: Callable,
@@ -65,6 +67,7 @@ def prior_hole(
     return _test(key_swap, (q,), (p,), num_swaps)
 
 
+@checked_kinds
 def inconsistency(
     rng_key: Key[Array, ""],
     model: Callable,

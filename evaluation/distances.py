@@ -4,6 +4,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Key
 
+from consilience.nn.kinds import checked_kinds
+
 
 def energy_distance(
     x: Float[Array, "draws dims"], y: Float[Array, "others dims"]
@@ -16,6 +18,7 @@ def energy_distance(
     return 2 * _mean_distance(x, y) - within
 
 
+@checked_kinds
 def sliced_wasserstein(
     rng_key: Key[Array, ""],
     x: Float[Array, "draws dims"],

@@ -11,9 +11,11 @@ from consilience.evaluation.given import Mean, mean_of_rows
 from consilience.evaluation.labels import check_classifiers, classified
 from consilience.inference.contract import require_data
 from consilience.inference.posterior import generate_from_prior
+from consilience.nn.kinds import checked_kinds
 from consilience.nn.sizes import check_positive
 
 
+@checked_kinds
 def joint_coherence(
     rng_key: Key[Array, ""],
     model: Callable,

@@ -12,6 +12,7 @@ from consilience.evaluation.given import Given, mean_of_rows, named_subsets
 from consilience.evaluation.labels import check_labels
 from consilience.inference.contract import require_data
 from consilience.inference.posterior import posterior
+from consilience.nn.kinds import checked_kinds
 from consilience.nn.sizes import check_positive
 
 
@@ -40,6 +41,7 @@ class LatentClassification(NamedTuple):
         return pd.DataFrame(columns)
 
 
+@checked_kinds
 def latent_classification(
     rng_key: Key[Array, ""],
     guide: Callable,

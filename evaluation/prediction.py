@@ -17,9 +17,11 @@ from consilience.inference.contract import inspect
 from consilience.inference.draws import sampler
 from consilience.inference.posterior import generate
 from consilience.nn.executables import Program
+from consilience.nn.kinds import checked_kinds
 from consilience.nn.sizes import check_positive
 
 
+@checked_kinds
 def predictive_log_density(
     rng_key: Key[Array, ""],
     model: Callable,
@@ -187,6 +189,7 @@ class Intervals(NamedTuple):
         return float(((lower <= truth) & (truth <= upper))[asked].mean())
 
 
+@checked_kinds
 def predictive_intervals(
     rng_key: Key[Array, ""],
     model: Callable,

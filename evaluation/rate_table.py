@@ -13,6 +13,7 @@ from consilience.datasets.data import MultimodalData
 from consilience.evaluation.rates import row_rates
 from consilience.inference.chunks import check_subset
 from consilience.inference.contract import require_data
+from consilience.nn.kinds import checked_kinds
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -63,6 +64,7 @@ class Rates(NamedTuple):
         return pd.DataFrame(lines.values(), index=index, columns=Mean._fields)
 
 
+@checked_kinds
 def rates(
     rng_key: Key[Array, ""],
     model: Callable,
@@ -154,6 +156,7 @@ class InformationBounds(NamedTuple):
     standard_error: tuple[float, float, float, float]
 
 
+@checked_kinds
 def information_bounds(
     rng_key: Key[Array, ""],
     model: Callable,

@@ -19,6 +19,7 @@ from consilience.inference import programs
 from consilience.inference.chunks import check_subset
 from consilience.inference.contract import require_data
 from consilience.nn.executables import Program, tracing
+from consilience.nn.kinds import checked_kinds
 from consilience.nn.sizes import check_positive
 
 MIXED = 1.05
@@ -58,6 +59,7 @@ class ReferencePosterior(NamedTuple):
     divergences: Float[np.ndarray, " rows"]
 
 
+@checked_kinds
 def reference_posterior(
     rng_key: Key[Array, ""],
     model: Callable,

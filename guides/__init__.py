@@ -6,7 +6,12 @@ from consilience.guides.auxiliary import auxiliary_guide
 from consilience.guides.convolutional_encoders import ConvEncoder, TextEncoder
 from consilience.guides.corrected_experts import CorrectedProductOfExperts
 from consilience.guides.embedding_encoder import EmbeddingEncoder
-from consilience.guides.encoders import ENCODERS, MLPEncoder, PassThroughEncoder
+from consilience.guides.encoders import (
+    ENCODERS,
+    MLPEncoder,
+    PassThroughEncoder,
+    usual_encoder,
+)
 from consilience.guides.equivariant import (
     EQUIVARIANT_AGGREGATIONS,
     EquivariantAggregation,
@@ -64,4 +69,5 @@ __all__ = [
     "amortized_guide",
     "auxiliary_guide",
     "shared_private_guide",
+    "usual_encoder",
 ]

@@ -10,10 +10,11 @@ from flax import nnx
 from jaxtyping import Array, Bool, Float, PyTree
 
 from consilience.datasets.data import MultimodalData
-from consilience.guides.encoders import MLPEncoder
+from consilience.guides.encoders import usual_encoder
 from consilience.guides.equivariant import EquivariantAggregation
 from consilience.guides.roles import Aggregation
 from consilience.guides.sum_pooling import SumPooling
+from consilience.nn.kinds import checked_kinds
 from consilience.nn.lazy import module
 from consilience.nn.recipes import recorded
 from consilience.nn.sizes import check_positive
@@ -23,9 +24,10 @@ Guide = Callable[..., None]
 
 
 @recorded
+@checked_kinds
 def amortized_guide(
     latent_dim: int,
-    encoders: Callable | Mapping[str, Callable] = MLPEncoder,
+    encoders: Callable | Mapping[str, Callable] | None = None,
     aggregation: Callable = SumPooling,
     num_features: int = 128,
 ) -> Guide:
@@ -34,7 +36,7 @@ def amortized_guide(
     Args:
         latent_dim: D, the width of "z".
         encoders: constructor of the networks x_s → h_s, for all modalities or by name,
-            as in `ENCODERS`.
+            as in `ENCODERS`; None for `usual_encoder` of each, an `MLPEncoder`.
         aggregation: constructor of the pooling, as in `AGGREGATIONS`.
         num_features: F, the width of h_s.
 
@@ -46,8 +48,8 @@ def amortized_guide(
     Raises:
         TypeError: an encoder or the aggregation is not a constructor.
     """
-    check_constructors(encoders, aggregation, equivariant=False)
-    encoder_of = per_modality("encoders", encoders)
+    check_aggregation(aggregation, equivariant=False)
+    encoder_of = encoder_look_up(encoders)
     check_positive(latent_dim=latent_dim, num_features=num_features)
 
     def guide(
@@ -75,19 +77,12 @@ def pooled(
     return pooling.distribution(pooling.pool(embedded, subset)), embedded
 
 
-def check_constructors(
-    encoders: Callable | Mapping[str, Callable],
-    aggregation: Callable,
-    equivariant: bool,
-) -> None:
-    """Refuse built modules, and an aggregation that cannot be called or is of another role.
+def check_aggregation(aggregation: Callable, equivariant: bool) -> None:
+    """Refuse an aggregation that cannot be called or is of another role.
 
     Raises:
         TypeError: naming the argument.
     """
-    for encoder in encoders.values() if isinstance(encoders, Mapping) else [encoders]:
-        _refuse_built("encoders", encoder)
-    _refuse_built("aggregation", aggregation)
     if not callable(aggregation):
         raise TypeError(f"aggregation: expected a constructor, got {aggregation!r}")
     made = aggregation
@@ -103,13 +98,19 @@ def check_constructors(
         )
 
 
-def _refuse_built(argument: str, given: object) -> None:
-    if isinstance(given, nnx.Module):
-        name = type(given).__name__
-        raise TypeError(
-            f"{argument}: expected a constructor, which learns its sizes from the data, "
-            f"got a built {name}; pass {name} itself, or functools.partial({name}, ...)"
-        )
+def encoder_look_up(
+    encoders: Callable | Mapping[str, Callable] | None,
+) -> Callable[[MultimodalData, str], Callable]:
+    """`encoder_of(data, name)`: what was chosen, or what is usual for such values."""
+    chosen = None if encoders is None else per_modality("encoders", encoders)
+
+    def encoder_of(data: MultimodalData, name: str) -> Callable:
+        if chosen is not None:
+            return chosen(name, data.names)
+        shape = data.event_shapes[data.index(name)]
+        return usual_encoder(data.values[name].dtype, shape)
+
+    return encoder_of
 
 
 def encode(
@@ -119,7 +120,7 @@ def encode(
     features = []
     for name in data.names:
         x = encoder_input(data, name)
-        make = encoder_of(name, data.names)
+        make = encoder_of(data, name)
         encoder = module(f"encoder.{name}", make, x.shape[1:], num_features)
         features.append(encoder(x))
     return jnp.stack(features, -2)

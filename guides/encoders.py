@@ -6,8 +6,9 @@ mask as one more axis of two at the end: zero-filled value, mask. Set hyper-para
 `functools.partial`.
 """
 
+import functools
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import jax
 import jax.numpy as jnp
@@ -138,6 +139,34 @@ class PassThroughEncoder(nnx.Module):
 
     def __call__(self, x: Shaped[Array, "rows ..."]) -> Float[Array, "rows features"]:
         return x.astype(jnp.result_type(float))
+
+
+WIDE = 1000  # numbers of a measurement from which on layers are normalised
+
+
+def usual_settings(*, counts: bool, event_shape: tuple[int, ...]) -> dict[str, bool]:
+    """What an `MLPEncoder` of numbers is told by default, on the command line as well.
+
+    The logarithm of counts, and normalised layers for wide measurements.
+    """
+    settings = {"log1p": counts, "layer_norm": math.prod(event_shape) >= WIDE}
+    return {name: True for name, asked in settings.items() if asked}
+
+
+def usual_encoder(dtype: object, event_shape: tuple[int, ...]) -> Callable:
+    """The constructor for measurements of a dtype and shape: integers count as counts.
+
+    Counts that are floats are not told from other numbers, nor indices from counts: for
+    the first give `functools.partial(MLPEncoder, log1p=True)`, for the second
+    `num_classes`.
+    """
+    counts = jnp.issubdtype(dtype, jnp.integer)
+    return _usual(**usual_settings(counts=counts, event_shape=tuple(event_shape)))
+
+
+@functools.cache  # one object for each choice, so that networks are built once
+def _usual(**settings: bool) -> Callable:
+    return functools.partial(MLPEncoder, **settings) if settings else MLPEncoder
 
 
 ENCODERS = {

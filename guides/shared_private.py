@@ -8,9 +8,15 @@ import numpyro.distributions as dist
 from jaxtyping import Array, Bool
 
 from consilience.datasets.data import MultimodalData
-from consilience.guides.amortized import Guide, check_constructors, encode, pooled
-from consilience.guides.encoders import MLPEncoder
+from consilience.guides.amortized import (
+    Guide,
+    check_aggregation,
+    encode,
+    encoder_look_up,
+    pooled,
+)
 from consilience.guides.equivariant import EquivariantSumPooling
+from consilience.nn.kinds import checked_kinds
 from consilience.nn.lazy import module
 from consilience.nn.private import (
     PrivatePrior,
@@ -21,14 +27,14 @@ from consilience.nn.private import (
 )
 from consilience.nn.recipes import recorded
 from consilience.nn.sizes import check_positive
-from consilience.nn.spec import per_modality
 
 
 @recorded
+@checked_kinds
 def shared_private_guide(
     latent_dim: int,
     private_dim: int | Mapping[str, int],
-    encoders: Callable | Mapping[str, Callable] = MLPEncoder,
+    encoders: Callable | Mapping[str, Callable] | None = None,
     aggregation: Callable = EquivariantSumPooling,
     num_features: int = 128,
     private_prior: PrivatePrior = standard_private,
@@ -47,7 +53,7 @@ def shared_private_guide(
         latent_dim: D, the width of "z".
         private_dim: W, the width of each w_s, or by modality, as in the model.
         encoders: constructor of the networks x_s → h_s, for all modalities or by name,
-            as in `ENCODERS`.
+            as in `ENCODERS`; None for `usual_encoder` of each, an `MLPEncoder`.
         aggregation: constructor of the pooling, as in `EQUIVARIANT_AGGREGATIONS`.
         num_features: F, the width of h_s.
         private_prior: p(w | z), the same object as the model's.
@@ -59,8 +65,8 @@ def shared_private_guide(
         TypeError: an encoder or the aggregation is not a constructor.
         ValueError: a size is not positive, or modalities are not those of the data.
     """
-    check_constructors(encoders, aggregation, equivariant=True)
-    encoder_of = per_modality("encoders", encoders)
+    check_aggregation(aggregation, equivariant=True)
+    encoder_of = encoder_look_up(encoders)
     check_positive(latent_dim=latent_dim, num_features=num_features)
     check_private_dim(private_dim)
 

@@ -19,6 +19,7 @@ from consilience.inference.contract import inspect
 from consilience.inference.draws import log_joint, sampler
 from consilience.inference.likelihood import LogLikelihood, of_rows, of_weights
 from consilience.nn.executables import Program, tracing
+from consilience.nn.kinds import checked_kinds
 from consilience.nn.sizes import check_positive
 
 ACCEPTANCE = 0.65
@@ -43,6 +44,7 @@ class AnnealingSchedule(NamedTuple):
         return (x - x[0]) / (x[-1] - x[0])
 
 
+@checked_kinds
 def annealed_log_likelihood(
     rng_key: Key[Array, ""],
     model: Callable,

@@ -11,9 +11,11 @@ from consilience.inference import programs
 from consilience.inference.chunks import over_rows
 from consilience.inference.contract import require_data
 from consilience.nn.executables import Program
+from consilience.nn.kinds import checked_kinds
 from consilience.nn.sizes import check_positive
 
 
+@checked_kinds
 def attention_weights(
     guide: Callable,
     params: dict,

@@ -6,6 +6,9 @@ import jax
 import numpy as np
 
 from consilience.datasets.data import MultimodalData
+from consilience.inference.counted import check_counted
+from consilience.inference.dataflow import labels_of
+from consilience.inference.names import Names
 from consilience.inference.programs import (
     FEATURES,
     PRIVATE_PRIOR,
@@ -27,6 +30,7 @@ def inspect(
     data: MultimodalData,
     *,
     stratified: bool = True,
+    by_row: bool = False,
     also: Callable[[Sites, dict, MultimodalData], None] = lambda *_: None,
 ) -> Sites:
     """Trace both programs abstractly, check the contract and name the latent sites.
@@ -38,6 +42,8 @@ def inspect(
         data: rows.
         stratified: a first site that is a mixture will be drawn component by component,
             which need be reparameterised each; the mixture itself need not.
+        by_row: whether the model itself must leave out rows that lack a modality, for a
+            bound that counts all that it observes.
         also: further checks of the bound, given sites, the guide's trace and data.
 
     Raises:
@@ -45,20 +51,29 @@ def inspect(
             reparameterised.
         ValueError: the latents of model and guide differ; a site of rows stands outside
             the plate or has more axes than rows; their event shapes differ; a modality
-            has no observed site; a site is scaled by hand.
+            has no observed site, or one of other values than the data's, or one that
+            counts what is missing; a site is scaled by hand; two sites share a name.
     """
     require_data(data)
     found: list[Sites] = []
 
     def abstract(key):
-        guide_trace = run(guide, params, key, {}, data, data.present)
+        names = Names()
+        with names.of("guide"):
+            guide_trace = run(guide, params, key, {}, data, data.present)
         sites = _guide_sites(guide_trace, data, stratified)
         latents = {
             name: guide_trace[name]["value"] for name in sites.local + sites.shared
         }
-        model_trace = run(model, params, key, latents, data)
-        _check_model(model_trace, guide_trace, sites, data)
-        _check_private_prior(model_trace, guide_trace)
+
+        def model_trace(data):
+            with names.of("model"):
+                trace = run(model, params, key, latents, data)
+            _check_model(trace, guide_trace, sites, data)
+            _check_private_prior(trace, guide_trace)
+            return trace
+
+        check_counted(model_trace, data, by_row=by_row)
         also(sites, guide_trace, data)
         found.append(sites)
 
@@ -67,23 +82,35 @@ def inspect(
     return found[0]
 
 
+def check_names(model: Callable, guide: Callable, data: MultimodalData) -> None:
+    """Refuse a name with two uses in model and guide, before either has parameters.
+
+    Raises:
+        ValueError: naming it and its uses.
+    """
+    names = Names()
+
+    def both(key):
+        for of, program in (("guide", guide), ("model", model)):
+            with names.of(of):
+                run(program, {}, key, {}, data)
+
+    with tracing():
+        jax.eval_shape(both, jax.random.key(0))
+
+
 def parameters_of_prior(
     model: Callable, params: dict, data: MultimodalData, site: str
 ) -> tuple[str, ...]:
     """Names of the parameters that the law of a latent depends on, by data flow."""
 
-    def law(params, key):
-        return run(model, params, key, {}, data, data.present)[site]["fn"]
+    def law(params):
+        return run(model, params, jax.random.key(0), {}, data, data.present)[site]["fn"]
 
-    with tracing():
-        traced = jax.make_jaxpr(law)(params, jax.random.key(0)).jaxpr
-    needed = {id(v) for v in traced.outvars}
-    for equation in reversed(traced.eqns):
-        if any(id(v) in needed for v in equation.outvars):
-            needed |= {id(v) for v in equation.invars}
-    names = [name for name in sorted(params) for _ in jax.tree.leaves(params[name])]
-    used = [n for n, v in zip(names, traced.invars, strict=False) if id(v) in needed]
-    return tuple(dict.fromkeys(used))
+    own = {n: jax.tree.map(lambda _, n=n: frozenset((n,)), params[n]) for n in params}
+    found = jax.tree.leaves(labels_of(law, (own,), params))
+    used = frozenset().union(*found)
+    return tuple(name for name in sorted(params) if name in used)
 
 
 def require_data(data: object) -> None:

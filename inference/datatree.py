@@ -17,12 +17,14 @@ from consilience.inference.draws import weigher
 from consilience.inference.posterior import generate, shared_draws
 from consilience.inference.prior import prior_draws
 from consilience.nn.executables import Program
+from consilience.nn.kinds import checked_kinds
 from consilience.nn.sizes import check_positive
 
 if TYPE_CHECKING:
     from xarray import DataTree
 
 
+@checked_kinds
 def to_datatree(
     rng_key: Key[Array, ""],
     model: Callable,

@@ -17,6 +17,7 @@ from consilience.inference.draws import weigher
 from consilience.inference.pareto import pareto_k, tail_size
 from consilience.inference.reliability import Reliability, reliability
 from consilience.nn.executables import Program
+from consilience.nn.kinds import checked_kinds
 from consilience.nn.sizes import check_positive
 
 
@@ -52,6 +53,7 @@ class LogLikelihood(NamedTuple):
         return reliability(*self.counted(), of=len(self.value))
 
 
+@checked_kinds
 def log_likelihood(
     rng_key: Key[Array, ""],
     model: Callable,
@@ -102,6 +104,7 @@ def of_rows(found: LogLikelihood, data: MultimodalData, subset) -> LogLikelihood
     return found._replace(value=value, counts=subset.any(-1))
 
 
+@checked_kinds
 def conditional_log_likelihood(
     rng_key: Key[Array, ""],
     model: Callable,

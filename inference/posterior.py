@@ -13,9 +13,11 @@ from consilience.inference.chunks import over_rows
 from consilience.inference.contract import require_data
 from consilience.inference.draws import draw_shared, sampler
 from consilience.nn.executables import Program
+from consilience.nn.kinds import checked_kinds
 from consilience.nn.sizes import check_positive
 
 
+@checked_kinds
 def posterior(
     rng_key: Key[Array, ""],
     guide: Callable,
@@ -69,6 +71,7 @@ def _draws(guide, num_samples, rng_key, params, data, subset, shared):
     return jax.vmap(one)(jax.random.split(rng_key, num_samples), shared)
 
 
+@checked_kinds
 def generate(
     rng_key: Key[Array, ""],
     model: Callable,
@@ -129,6 +132,7 @@ def _completions(
     return jax.vmap(one)(jax.random.split(rng_key, num_samples), shared)
 
 
+@checked_kinds
 def generate_from_prior(
     rng_key: Key[Array, ""],
     model: Callable,

@@ -13,7 +13,6 @@ from typing import NamedTuple
 
 from consilience.guides.amortized import Guide, amortized_guide
 from consilience.guides.auxiliary import auxiliary_guide
-from consilience.guides.encoders import MLPEncoder
 from consilience.guides.equivariant import EquivariantProductOfExperts
 from consilience.guides.experts import MixtureOfExperts, ProductOfExperts
 from consilience.guides.heads import LaplaceHead
@@ -35,6 +34,7 @@ from consilience.models.likelihoods import Likelihood
 from consilience.models.multimodal import Model, multimodal_model
 from consilience.models.priors import Prior, standard_laplace, standard_normal
 from consilience.models.private import shared_private_model
+from consilience.nn.kinds import checked_kinds
 
 Likelihoods = Likelihood | Mapping[str, Likelihood]
 
@@ -58,12 +58,12 @@ class Networks:
     """Encoders and decoders, for all modalities or by name.
 
     Attributes:
-        encoders: constructors, as in `ENCODERS`.
+        encoders: constructors, as in `ENCODERS`; None for `usual_encoder` of each.
         decoders: constructors, as in `DECODERS`.
         num_features: F, the width of encoders' features.
     """
 
-    encoders: Callable | Mapping[str, Callable] = MLPEncoder
+    encoders: Callable | Mapping[str, Callable] | None = None
     decoders: Callable | Mapping[str, Callable] = MLPDecoder
     num_features: int = 128
 
@@ -81,6 +81,7 @@ def _shared(
     return Method(model, amortized_guide(latent_dim, *parts), elbo)
 
 
+@checked_kinds
 def masked(
     latent_dim: int,
     likelihoods: Likelihoods,
@@ -101,6 +102,7 @@ def masked(
     return _shared(latent_dim, likelihoods, networks, aggregation, elbo)
 
 
+@checked_kinds
 def mvae(
     latent_dim: int,
     likelihoods: Likelihoods,
@@ -119,6 +121,7 @@ def mvae(
     return _shared(latent_dim, likelihoods, networks, ProductOfExperts, elbo)
 
 
+@checked_kinds
 def mmvae(
     latent_dim: int,
     likelihoods: Likelihoods,
@@ -141,6 +144,7 @@ def mmvae(
     return _shared(*parts, standard_laplace)
 
 
+@checked_kinds
 def mopoe(
     latent_dim: int,
     likelihoods: Likelihoods,
@@ -161,6 +165,7 @@ def mopoe(
     return _shared(latent_dim, likelihoods, networks, ProductOfExperts, elbo)
 
 
+@checked_kinds
 def mmjsd(
     latent_dim: int,
     likelihoods: Likelihoods,
@@ -179,6 +184,7 @@ def mmjsd(
     return _shared(latent_dim, likelihoods, networks, MixtureOfExperts, elbo)
 
 
+@checked_kinds
 def mvtcae(
     latent_dim: int,
     likelihoods: Likelihoods,
@@ -198,6 +204,7 @@ def mvtcae(
     return _shared(latent_dim, likelihoods, networks, experts, elbo)
 
 
+@checked_kinds
 def mmvae_plus(
     latent_dim: int,
     private_dim: int | Mapping[str, int],

@@ -6,12 +6,18 @@ from functools import partial
 import jax
 import jax.numpy as jnp
 import numpy as np
+from numpyro.distributions import constraints
 
 from consilience.datasets.data import MultimodalData
 from consilience.inference import programs
 from consilience.inference.chunks import over_rows
 from consilience.inference.draws import sampler
 from consilience.nn.executables import Program, tracing
+
+REMEDY = (
+    "choose a likelihood for such values, give counts and categories as they are, neither "
+    "scaled nor logged, or mark what is wrong as missing"
+)
 
 
 def check_support(
@@ -20,7 +26,7 @@ def check_support(
     """Compare every measured entry with the support of its likelihood.
 
     Raises:
-        ValueError: naming modality, row, value and likelihood.
+        ValueError: naming modality, row, column, value, likelihood and remedy.
     """
     support_check(rng_key, model, guide, params)(data)
 
@@ -36,42 +42,78 @@ def support_check(
     program = Program(partial(_outside, model, guide))
 
     def check(data: MultimodalData, first_row: int = 0, where: str = "") -> None:
-        kinds: dict[str, str] = {}
-
-        def work(key, rows, members):
-            found = program(key, params, rows, members)
-            kinds.update(_families(key, model, guide, params, rows, members))
-            return found
-
-        outside = over_rows(work, rng_key, data, None, 2000)
-        for name, bad in outside.items():
+        outside = over_rows(
+            lambda key, *rows: program(key, params, *rows), rng_key, data, None, 2000
+        )
+        for name, (bad, entry) in outside.items():
             if np.any(bad):
+                law = _laws(rng_key, model, guide, params, data.take([0]).bare())[name]
                 row = int(np.argmax(bad))
-                value = np.array2string(np.asarray(data.values[name])[row], threshold=8)
+                place = _place(data, name, row, first_row, int(entry[row]))
+                values = np.asarray(data.values[name])[row]
                 raise ValueError(
-                    f"{where}modality {name!r}, row {first_row + row}: expected values in "
-                    f"the support of its likelihood, {kinds[name]}, got {value}"
+                    f"{where}modality {name!r}, {place}: expected values in the support of "
+                    f"its likelihood, {law}, got {_shown(values, int(entry[row]))}; "
+                    f"{REMEDY}"
                 )
 
     return check
 
 
-def _outside(model, guide, rng_key, params, data, subset) -> dict[str, jax.Array]:
-    """By modality, `[N]`: whether a measured entry is impossible."""
+def _place(data: MultimodalData, name: str, row: int, first: int, entry: int) -> str:
+    columns = dict(zip(data.names, data.feature_names, strict=False)).get(name, ())
+    said = f"row {first + row}"
+    if data.row_names:
+        said += f" ({data.row_names[row]!r})"
+    if 0 <= entry < len(columns):
+        said += f", column {columns[entry]!r}"
+    return said
+
+
+def _shown(values: np.ndarray, entry: int) -> str:
+    """The value that is meant, if one is, and its row."""
+    row = np.array2string(values, threshold=8)
+    return f"{values.flat[entry]} in {row}" if values.ndim and entry >= 0 else row
+
+
+def _outside(model, guide, rng_key, params, data, subset) -> dict[str, tuple]:
+    """By modality, `[N]` each: whether a measured entry is impossible, and which.
+
+    That is the first one, or −1 where an event has several numbers.
+    """
     trace = _trace(rng_key, model, guide, params, data, subset)
     return {name: _impossible(trace[name], data, name) for name in data.names}
 
 
-def _families(rng_key, model, guide, params, data, subset) -> dict[str, str]:
-    families = {}
+def _laws(rng_key, model, guide, params, data) -> dict[str, str]:
+    """By modality, the family of its likelihood and its support, in words."""
+    said = {}
 
     def look():
-        trace = _trace(rng_key, model, guide, params, data, subset)
-        families.update({n: programs.name_of(trace[n]["fn"]) for n in data.names})
+        trace = _trace(rng_key, model, guide, params, data, data.present)
+        for name in data.names:
+            fn = trace[name]["fn"]
+            support = programs.entrywise(fn).support
+            said[name] = f"{programs.name_of(fn)}{_in_words(support)}"
 
     with tracing():
         jax.eval_shape(look)
-    return families
+    return said
+
+
+def _in_words(support: constraints.Constraint) -> str:
+    ends = [
+        None if end is None or isinstance(end, jax.core.Tracer) else f"{end:g}"
+        for end in (
+            getattr(support, f"{side}_bound", None) for side in ("lower", "upper")
+        )
+    ]
+    if support is constraints.boolean:
+        return " (0 or 1)"
+    kind = "whole numbers" if support.is_discrete else "numbers"
+    if all(ends):
+        return f" ({kind} from {ends[0]} to {ends[1]})"
+    return f" ({kind} from {ends[0]} on)" if ends[0] else ""
 
 
 def _trace(rng_key, model, guide, params, data, subset) -> dict:
@@ -79,10 +121,14 @@ def _trace(rng_key, model, guide, params, data, subset) -> dict:
     return programs.run(model, params, rng_key, latents, data)
 
 
-def _impossible(site: dict, data: MultimodalData, name: str) -> jax.Array:
+def _impossible(site: dict, data: MultimodalData, name: str) -> tuple:
     fn, observed = programs.entrywise(site["fn"]), data.observed(name)
     supported = fn.support(site["value"])
     if fn.event_dim:
         observed = observed.all(tuple(range(-fn.event_dim, 0)))
     wrong = jnp.broadcast_to(~supported, observed.shape) & observed
-    return wrong.reshape(data.size, -1).any(-1)
+    wrong = wrong.reshape(data.size, -1)
+    entry = jnp.where(
+        fn.event_dim == 0, wrong.argmax(-1), -1
+    )  # of one that is a vector
+    return wrong.any(-1), entry

@@ -72,12 +72,16 @@ class Evaluated(NamedTuple):
         log_weights: `[K, V, N]`, of the strata.
         tag: `[K, V, N]`, of the draws, for DReG, or None.
         kl_shared: estimate of the KL of the global latents.
+        latents: `[V, K, N, ...]` by site of rows, as they were decoded.
+        features: what the guide registered as "features", or None.
     """
 
     terms: Terms
     log_weights: Float[Array, "strata views rows"]
     tag: Float[Array, "strata views rows"] | None
     kl_shared: Float[Array, ""]
+    latents: dict[str, Array]
+    features: object
 
 
 @dataclasses.dataclass(frozen=True)
@@ -124,7 +128,8 @@ class Evaluation:
         latents = self.replace(key_replace, self.params, latents)
         held = _Held(self, draw, key_model)
         terms, kl_shared = held.terms(views, latents, log_weights.shape[1])
-        return Evaluated(terms, jnp.swapaxes(log_weights, 0, 1), tag, kl_shared)
+        log_weights = jnp.swapaxes(log_weights, 0, 1)
+        return Evaluated(terms, log_weights, tag, kl_shared, latents, draw.features)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -19,6 +19,7 @@ from jaxtyping import Array, Bool, Float, Key
 from consilience.datasets.data import MultimodalData
 from consilience.datasets.pytree import pytree_dataclass
 from consilience.models.multimodal import observe
+from consilience.nn.kinds import checked_kinds
 
 LOG_2PI = math.log(2 * math.pi)
 
@@ -104,6 +105,7 @@ class LinearGaussian:
         value = -0.5 * (square + log_det + count * LOG_2PI)
         return value + data.log_jacobian(subset)
 
+    @checked_kinds
     def simulate(
         self, rng_key: Key[Array, ""], num_rows: int
     ) -> tuple[MultimodalData, Float[Array, "rows latent"]]:

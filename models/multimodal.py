@@ -13,6 +13,7 @@ from consilience.datasets.data import MultimodalData
 from consilience.models.decoders import MLPDecoder
 from consilience.models.likelihoods import Likelihood, num_outputs
 from consilience.models.priors import Prior, law_of
+from consilience.nn.kinds import checked_kinds
 from consilience.nn.lazy import module
 from consilience.nn.recipes import recorded
 from consilience.nn.spec import per_modality
@@ -21,6 +22,7 @@ Model = Callable[..., None]
 
 
 @recorded
+@checked_kinds
 def multimodal_model(
     prior: Prior,
     likelihoods: Likelihood | Mapping[str, Likelihood],

@@ -23,6 +23,7 @@ from numpyro.distributions import constraints
 
 from consilience.models.covariates import integer_covariate
 from consilience.models.semitied import semitied_mixture
+from consilience.nn.kinds import checked_kinds
 from consilience.nn.recipes import recorded
 from consilience.nn.sizes import check_positive
 
@@ -171,6 +172,7 @@ def law_of(prior: Prior, covariates: Mapping[str, Array]) -> dist.Distribution:
     return prior(covariates) if takes else prior()
 
 
+@checked_kinds
 def responsibilities(
     prior: Prior, params: Mapping, z: Float[Array, "*batch latent"]
 ) -> Float[Array, "*batch components"]:

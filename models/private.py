@@ -12,6 +12,7 @@ from consilience.models.decoders import MLPDecoder
 from consilience.models.likelihoods import Likelihood
 from consilience.models.multimodal import Model, decoded
 from consilience.models.priors import Prior, law_of
+from consilience.nn.kinds import checked_kinds
 from consilience.nn.lazy import module
 from consilience.nn.mlp import MLP, check_widths
 from consilience.nn.private import (
@@ -61,6 +62,7 @@ def _network(hidden: tuple[int, ...]) -> Callable:
 
 
 @recorded
+@checked_kinds
 def shared_private_model(
     prior: Prior,
     private_dim: int | Mapping[str, int],

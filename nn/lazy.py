@@ -50,6 +50,11 @@ def _initial_values(
     make: Callable[..., nnx.Module], sizes: tuple, key: jax.Array
 ) -> dict:
     built = make(*sizes, rngs=nnx.Rngs(key))
+    if not isinstance(built, nnx.Module):
+        raise TypeError(
+            f"make: expected a constructor of flax.nnx modules, got {make!r}, which makes "
+            f"a {type(built).__module__}.{type(built).__name__}"
+        )
     values = nnx.to_pure_dict(nnx.state(built, nnx.Param))
     return jax.tree.map(_to_default_precision, values)
 

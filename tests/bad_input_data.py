@@ -624,6 +624,7 @@ HOLES = cs.MultimodalData.from_arrays({"a": A, "b": put(B, (0, 0), np.nan)})
 NEGATIVE = cs.MultimodalData.from_arrays({"a": B - 9, "b": B})
 POSITIVE = cs.MultimodalData.from_arrays({"a": B, "b": B}).standardize(log=["a"])
 NOTHING = PLAIN.present & False
+KEY = jax.random.key(0)
 SCALED, LOGGED = PLAIN.standardize(), PLAIN.standardize(log=["b"])
 IMAGES = cs.MultimodalData.from_arrays({"image": np.ones((2, 3, 4))})
 
@@ -1078,8 +1079,31 @@ FRONT_DOOR = [
     ),
 ]
 
+PROGRAMS = [
+    (
+        "a seed in place of a key",
+        calling(lambda: PLAIN.split(0, 0.5)),
+        r"rng_key: expected a random key, such as jax\.random\.key\(0\), got 0",
+    ),
+    (
+        "a program in place of SVI",
+        calling(lambda: cs.fit(KEY, print, PLAIN, num_epochs=1)),
+        r"svi: expected numpyro\.infer\.SVI\(model, guide, optimizer, bound\), got",
+    ),
+    (
+        "a class of likelihoods",
+        calling(lambda: cs.mvae(2, cs.NormalLikelihood)),
+        r"likelihoods: expected an instance, got the class .*; write NormalLikelihood\(\)",
+    ),
+    (
+        "a prior that is not called",
+        calling(lambda: cs.multimodal_model(cs.standard_normal, cs.NormalLikelihood())),
+        r"prior: .*; call it with its sizes, standard_normal\(latent_dim, \.\.\.\)",
+    ),
+]
+
 GROUPS = (
     *(FILES, COVARIATES, ARCHIVES, FRAMES, ARRAYS, TRANSFORMS),
-    *(NAMES, KINDS, FRONT_DOOR),
+    *(NAMES, KINDS, FRONT_DOOR, PROGRAMS),
 )
 BAD = [BadInput(*entry) for group in GROUPS for entry in group]

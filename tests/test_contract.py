@@ -258,6 +258,60 @@ def test_guides_refused(wrong, error, match, data):
         inspect(model, wrong, {}, data)
 
 
+def guide_with_a_parameter(data, subset=None):
+    numpyro.param("a", jnp.zeros(3))
+    latent(data)
+
+
+def guide_with_a_derived_modality(data, subset=None):
+    numpyro.deterministic("b", jnp.zeros(5))
+    latent(data)
+
+
+def guide_with_a_parameter_like_its_latent(data, subset=None):
+    numpyro.param("z", jnp.zeros(2))
+    latent(data)
+
+
+def guide_with_one_site_twice(data, subset=None):
+    latent(data)
+    latent(data)
+
+
+SHARED_NAMES = [
+    (guide_with_a_parameter, "name 'a': .* got a parameter and the modality, and"),
+    (
+        guide_with_a_derived_modality,
+        "'b': .* got a deterministic site and the modality",
+    ),
+    (guide_with_a_parameter_like_its_latent, "'z': .* a parameter and a latent site"),
+    (guide_with_one_site_twice, "guide: expected one site of each name, .*`z` dupl"),
+]
+
+
+@pytest.mark.parametrize(("wrong", "match"), SHARED_NAMES)
+def test_a_name_has_one_use(wrong, match, data, rng_key):
+    """A parameter called as a modality would be put in for the observed values."""
+    with pytest.raises(ValueError, match=match):
+        inspect(model, wrong, {}, data)
+    svi = SVI(model, wrong, numpyro.optim.Adam(1e-3), cs.MaskedELBO())
+    with pytest.raises(ValueError, match=match):
+        cs.fit(rng_key, svi, data, num_epochs=1)
+
+
+def test_a_modality_called_as_a_parameter_of_a_likelihood_is_refused(rng_key):
+    data = cs.MultimodalData.from_arrays({n: np.ones((3, 2)) for n in ("a", "a.scale")})
+    parts = cs.standard_normal(2), cs.LearnedNormalLikelihood()
+    svi = SVI(
+        cs.multimodal_model(*parts),
+        cs.amortized_guide(2),
+        numpyro.optim.Adam(1e-3),
+        cs.MaskedELBO(),
+    )
+    with pytest.raises(ValueError, match=r"name 'a\.scale': .*rename the modality"):
+        cs.fit(rng_key, svi, data, num_epochs=1)
+
+
 # Programs that keep the contract.
 
 

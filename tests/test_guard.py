@@ -1,5 +1,6 @@
 """A step that is not finite: found, named, kept away from the parameters."""
 
+import dataclasses
 import re
 
 import jax
@@ -129,13 +130,44 @@ def test_a_rate_is_named():
         fit(svi_of(), data_with("rate"))
     assert caught.value.step == first_step_with(BAD)
     np.testing.assert_array_equal(caught.value.rows, [BAD])
+    assert caught.value.term == "z ~ q(z | x_S)"
+
+
+@pytest.mark.parametrize("bad", ["a", "c"])
+def test_no_likelihood_is_blamed_for_latents_that_are_not_finite(bad, rng_key):
+    """Counts of 3e6 that an encoder sees as they are make z infinite, not p(x | z)."""
+    generator = np.random.default_rng(0)
+    names = {"a": "a", "b": "b", "c": "c"} | {
+        bad: "c",
+        "c": bad,
+    }  # its place is no cause
+    values = {
+        names["a"]: generator.normal(size=(8, 3)),
+        names["b"]: generator.normal(size=(8, 2)),
+        bad: generator.poisson(3e6, size=(8, 4)),
+    }
+    data = cs.MultimodalData.from_arrays({name: values[name] for name in "abc"})
+    likelihoods = {name: cs.LearnedNormalLikelihood() for name in "abc"}
+    likelihoods[bad] = cs.PoissonLikelihood()
+    model = cs.multimodal_model(cs.standard_normal(2), likelihoods)
+    guide = cs.amortized_guide(2, cs.MLPEncoder)
+    svi = SVI(model, guide, SGD(1e-3), cs.MaskedELBO())
+    with pytest.raises(cs.NonFiniteError) as caught:
+        fit(svi, data)
+    assert caught.value.term == "z ~ q(z | x_S)"
+    assert re.search(
+        rf"largest \|features\| by modality: {bad} .*e\+06, ", str(caught.value)
+    )
+    assert re.search(
+        rf"\|values\| by modality: {bad} 3e\+06, . [12]", str(caught.value)
+    )
 
 
 def test_a_gradient_is_named():
     """√|w| at 0: the bound is finite, its gradient is not."""
     svi = svi_of(transform=lambda w: jnp.sqrt(jnp.abs(w)))
     with pytest.raises(
-        cs.NonFiniteError, match=r"gradient of w is not finite\. What"
+        cs.NonFiniteError, match=r"gradient of w is not finite \(.*\)\. What"
     ) as e:
         fit(svi, data_with())
     assert e.value.step == 0
@@ -152,7 +184,7 @@ def test_parameters_are_to_blame_when_every_row_is():
     """A parameter of 1e30: its square overflows everywhere."""
     with pytest.raises(cs.NonFiniteError) as caught:
         fit(svi_of(start=1e30), data_with())
-    assert caught.value.term == "log p(a | z)"
+    assert caught.value.term == "log p(a | z), log p(b | z)"  # nothing tells which
     assert caught.value.rows.size == 0
     assert " in row" not in str(caught.value)
 
@@ -166,7 +198,8 @@ def test_bounds_of_others_stop_as_well():
 
 def test_skipped_steps_are_counted_and_change_nothing():
     data = data_with("likelihood")
-    fitted = fit(svi_of(), data, nonfinite="skip")
+    with pytest.warns(UserWarning, match=r"fit: \d of 12 steps were skipped, since"):
+        fitted = fit(svi_of(), data, nonfinite="skip")
     key = jax.random.split(KEY, 4)[1]
     expected = [
         int((np.asarray(epoch_order(key, e, ROWS, BATCH)) == BAD).any(-1).sum())
@@ -191,3 +224,39 @@ def test_without_cause_nothing_is_skipped():
     assert fitted.history.skipped.sum() == 0
     for name, value in fitted.params.items():
         np.testing.assert_allclose(value, stopped.params[name], rtol=1e-6)
+
+
+def test_an_epoch_of_skipped_steps_alone_stops():
+    """The first step leads to parameters from which no other one is finite."""
+    svi = svi_of(rate=1e30, start=1e-6)
+    with pytest.raises(
+        cs.NonFiniteError, match=r"in epoch 2 of 4, of which every"
+    ) as e:
+        fit(svi, data_with(), nonfinite="skip")
+    assert e.value.step == 3
+    with pytest.warns(UserWarning, match="2 of 3 steps were skipped"):
+        fitted = fit(svi, data_with(), nonfinite="skip", num_epochs=1)
+    assert fitted.history.skipped.tolist() == [2]
+
+
+def test_constrained_parameters_must_be_finite():
+    """log σ is finite where σ is not."""
+
+    def model(data, subset=None):
+        positive = dist.constraints.positive
+        scale = numpyro.param("scale", jnp.array(1.0), constraint=positive)
+        with data.plate():
+            z = numpyro.sample("z", dist.Normal(jnp.zeros(2), 1.0).to_event(1))
+            for name, (width,) in zip(data.names, data.event_shapes, strict=True):
+                law = dist.Normal(z[:, :1] + jnp.zeros(width), scale)
+                cs.observe(data, name, law, subset)
+
+    svi = SVI(model, program()[1], SGD(1e3), cs.MaskedELBO())
+    data = dataclasses.replace(data_with(), covariates={"rate": jnp.zeros(ROWS)})
+    for nonfinite in ("stop", "skip"):
+        with pytest.raises(
+            cs.NonFiniteError, match="update of the optimiser"
+        ) as caught:
+            fit(svi, data, nonfinite=nonfinite)
+        assert caught.value.step == 0
+        assert np.isfinite(caught.value.fitted.params["scale"])

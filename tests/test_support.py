@@ -59,3 +59,16 @@ def test_labels_of_floats_are_refused_and_masked_ones_are_whole_numbers():
     data = cs.MultimodalData.from_arrays({"x": whole})
     assert data.values["x"].dtype == np.int32
     np.testing.assert_array_equal(data.observed("x"), ~np.isnan(labels))
+
+
+def test_sample_column_and_remedy_are_named(tmp_path):
+    values = np.array([[0, 1], [3, -2]])
+    names = {"row_names": ["p", "q"], "feature_names": {"x": ["u", "v"]}}
+    match = (
+        r"modality 'x', row 1 \('q'\), column 'v': expected values in the support of its "
+        r"likelihood, LogPoisson \(whole numbers from 0 on\), got -2 in \[ 3 -2\]; choose"
+    )
+    with pytest.raises(ValueError, match=match):
+        fit(cs.PoissonLikelihood(), values, **names)
+    with pytest.raises(ValueError, match=r"Categorical \(whole numbers from 0 to 2\)"):
+        fit(cs.CategoricalLikelihood(3), np.array([[0, 1], [3, 2]]))

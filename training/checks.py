@@ -1,5 +1,8 @@
 """What `fit` refuses before anything compiles."""
 
+import jax
+import jax.numpy as jnp
+
 from consilience.training.checkpoints import Checkpoints
 from consilience.training.stopping import EarlyStopping
 
@@ -21,3 +24,18 @@ def check_settings(early_stopping, checkpoints, validation, nonfinite) -> None:
         raise ValueError(f"nonfinite: expected 'stop' or 'skip', got {nonfinite!r}")
     if early_stopping is not None and validation is None:
         raise ValueError("early_stopping: expected validation rows as well, got none")
+
+
+def require_eager(*given: object) -> None:
+    """Refuse a call inside a transformation: an epoch is walked by Python.
+
+    Raises:
+        TypeError: saying what to do.
+    """
+    leaves = [jnp.zeros(()), *jax.tree.leaves(given)]  # in jit all arrays are traced
+    if any(isinstance(leaf, jax.core.Tracer) for leaf in leaves):
+        raise TypeError(
+            "fit: expected a call outside jax.jit, jax.vmap, jax.grad and the like, since "
+            "it walks epochs in Python and compiles its steps itself; call it in a loop, "
+            "or transform svi.init and svi.update"
+        )

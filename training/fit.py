@@ -12,11 +12,13 @@ from numpyro.infer import SVI
 from numpyro.infer.svi import SVIState
 
 from consilience.datasets.data import MultimodalData
-from consilience.inference.contract import inspect, require_data
+from consilience.inference.contract import check_names, inspect, require_data
 from consilience.inference.support import support_check
+from consilience.inference.unread import warn_of_unread
+from consilience.nn.kinds import checked_kinds
 from consilience.nn.sizes import check_positive
 from consilience.training.checkpoints import Checkpoints, CheckpointStore
-from consilience.training.checks import check_settings
+from consilience.training.checks import check_settings, require_eager
 from consilience.training.devices import batch_mesh, place
 from consilience.training.fingerprint import course, fingerprint
 from consilience.training.fitted import Fitted
@@ -42,6 +44,7 @@ from consilience.training.validation import validator
 from consilience.training.watch import Bar, Callback, Watch
 
 
+@checked_kinds
 def fit(
     rng_key: Key[Array, ""],
     svi: SVI,
@@ -107,6 +110,7 @@ def fit(
             state before it, which is the last checkpoint, to go on from with another
             optimiser.
     """
+    require_eager(rng_key, data)
     check_positive(num_epochs=num_epochs, batch_size=batch_size)
     require_rows(data)
     check_settings(early_stopping, checkpoints, validation, nonfinite)
@@ -116,8 +120,10 @@ def fit(
         check_beta(beta, num_epochs * order.num_steps)
     mesh = batch_mesh(mesh, order.batch_size)
     watch = Watch(_loggers(loggers, checkpoints), callbacks)
-    held_out = _held_out(data, validation)
+    named = _held_out(data, validation)
+    held_out = None if named is None else named.bare()
     first = data.batch(np.arange(order.batch_size))
+    check_names(svi.model, svi.guide, first)
     state = initial_state(key_init, svi, first, start)
     params = svi.get_params(state)
     sizes = {"num_epochs": num_epochs, "batch_size": order.batch_size}
@@ -128,8 +134,9 @@ def fit(
         rng_key=jax.random.key_data(rng_key),
         svi=params,
     )
-    _inspect(svi.loss)(svi.model, svi.guide, params, first)
-    survey = _check_support(key_support, svi, params, data, held_out)
+    _inspect(svi.loss, data)(svi.model, svi.guide, params, first)
+    survey = _check_support(key_support, svi, params, data, named)
+    warn_of_unread(svi.model, svi.guide, params, first)
     source = source_of(data, order, mesh)
     segment = min(source.most_steps, (checkpoints and checkpoints.every_steps) or MOST)
     store = None
@@ -189,7 +196,7 @@ def _held_out(data: Rows, validation: MultimodalData | None) -> MultimodalData |
     if validation is None:
         return None
     require_data(validation)
-    return validation.conform(data.take([0]), "validation").bare()
+    return validation.conform(data.take([0]), "validation")
 
 
 def _validate(rng_key, svi, held_out, mesh) -> Callable | None:
@@ -218,6 +225,8 @@ def _loggers(loggers, checkpoints: Checkpoints | None) -> Sequence[Logger]:
     return () if loggers is None else loggers
 
 
-def _inspect(loss) -> Callable:
-    """A bound's own check of model and guide; for others, without strata."""
-    return getattr(loss, "inspect", partial(inspect, stratified=False))
+def _inspect(loss, data: Rows) -> Callable:
+    """A bound's own check of model and guide; others know neither strata nor absence."""
+    absent = not np.all(data.present)
+    other = partial(inspect, stratified=False, by_row=absent)
+    return getattr(loss, "inspect", other)

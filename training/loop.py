@@ -3,6 +3,7 @@
 import dataclasses
 import math
 import time
+import warnings
 from collections.abc import Callable, Iterator
 from functools import cached_property
 
@@ -75,6 +76,17 @@ class Loop:
             bar.show(run.epochs[-1], self.num_epochs)
         if self.store is not None:
             self._save(run)
+        self._say_skipped(run)
+
+    def _say_skipped(self, run: Run) -> None:
+        """Warn of steps that were left out."""
+        skipped = sum(epoch.skipped for epoch in run.epochs)
+        if skipped:
+            warnings.warn(
+                f"fit: {skipped} of {run.done} steps were skipped, since they were not "
+                "finite; history.skipped counts them by epoch",
+                stacklevel=6,
+            )
 
     def segments(self, start: int) -> Iterator[tuple[int, int]]:
         """Pieces of an epoch as even as can be, from one that begins at `start`."""
@@ -95,9 +107,13 @@ class Loop:
         given = (self.source.resident, run.state, chunk, run.done)
         state, steps = self.program(*given)
         bound, reconstruction, finite = jax.device_get(steps)
-        good = np.isfinite(bound).all() or self.settings.skip
+        seen = np.isfinite(bound)
+        idle = stop == self.source.order.num_steps and not (
+            run.sums.count or seen.any()
+        )
+        good = (seen.all() or self.settings.skip) and not idle
         if not (good and finite):
-            self._stop_at(run, chunk, (bound, reconstruction))
+            self._stop_at(run, chunk, (bound, reconstruction), idle)
         run.sums.add(bound, reconstruction, time.perf_counter() - began)
         run.state, run.step, run.done = state, stop, run.done + stop - start
         if self.store is not None:
@@ -115,15 +131,21 @@ class Loop:
         with together():
             run.save(self.store)
 
-    def _stop_at(self, run: Run, chunk: object, values: tuple) -> None:
-        """Name the step that is not finite, keep the state before it, raise."""
-        given = (self.source, self.settings, run.state, chunk)
-        place = (run.epoch, run.step, run.done)
-        culprit = guard.find(self.svi, self.program, *given, place)
+    def _stop_at(self, run: Run, chunk: object, values: tuple, idle: bool) -> None:
+        """Name the step that is not finite, keep the state before it, raise.
+
+        `idle`: every step of the epoch was skipped; then the first of them is named.
+        """
+        settings = self.settings._replace(skip=self.settings.skip and not idle)
+        given = (self.source, settings, run.state, chunk)
+        culprit = guard.find(self.svi, *given, (run.epoch, run.step, run.done))
         run.sums.add(*(v[: culprit.offset] for v in values), 0.0)
         run.state, count = culprit.state, culprit.offset
         run.step, run.done = run.step + count, run.done + count
-        text = guard.message(culprit, self._place(run), self.settings.skip, self._row)
+        place = self._place(run)
+        if self.settings.skip and idle:
+            place += ", of which every step had to be skipped"
+        text = guard.message(culprit, place, self.settings.skip, self._row)
         if self.store is not None:
             self._save(run)
             text += (

@@ -41,9 +41,9 @@ def source_of(data: Rows, order: Order, mesh: Mesh | None) -> Source:
 def blocks(data: Rows) -> Iterator[tuple[int, MultimodalData]]:
     """All rows in pieces, and the number of each one's first row."""
     if isinstance(data, StreamedData):
-        yield from ((start, block.bare()) for start, block in data.blocks())
+        yield from data.blocks()
     else:
-        yield 0, data.bare()
+        yield 0, data
 
 
 def identity(data: Rows) -> object:

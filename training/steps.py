@@ -26,7 +26,7 @@ class Steps(NamedTuple):
     Attributes:
         bound: of each step; not finite where a step was skipped.
         reconstruction: Σ score · log p(x_s | z); NaN for a bound that is none of ours.
-        finite: whether the parameters at the segment's end are.
+        finite: whether the parameters at the segment's end are, constrained or not.
     """
 
     bound: Float[Array, " steps"]
@@ -75,7 +75,8 @@ def _segment(
 
     count = len(jax.tree.leaves(chunk)[0])
     state, values = lax.scan(step, state, (chunk, first + jnp.arange(count)))
-    return state, Steps(*values, is_finite(svi.optim.get_params(state.optim_state)))
+    free = svi.optim.get_params(state.optim_state)
+    return state, Steps(*values, is_finite((free, svi.constrain_fn(free))))
 
 
 def update(svi: SVI, settings: Settings, state: SVIState, batch, index: Array):

@@ -12,9 +12,11 @@ from numpyro.infer.svi import SVIState
 
 from consilience.datasets.data import MultimodalData
 from consilience.nn.executables import Program
+from consilience.nn.kinds import checked_kinds
 from consilience.training.devices import on_mesh, replicated
 
 
+@checked_kinds
 def validation_bound(
     rng_key: Key[Array, ""],
     svi: SVI,

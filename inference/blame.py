@@ -115,7 +115,9 @@ def _sound_latents(found: Evaluated) -> Bool[Array, "strata views rows"]:
     return jnp.swapaxes(jnp.stack(finite).all(0), 0, 1)
 
 
-def _feature_sizes(features: object, data: MultimodalData) -> Float[Array, " modalities"]:
+def _feature_sizes(
+    features: object, data: MultimodalData
+) -> Float[Array, " modalities"]:
     """The largest absolute feature of each modality; infinite if one is not finite."""
     sizes = [
         jnp.abs(x).reshape(*data.present.shape, -1).max(-1)

@@ -18,6 +18,7 @@ from consilience.datasets.data import MultimodalData
 from consilience.inference import programs
 from consilience.inference.chunks import check_subset
 from consilience.inference.contract import require_data
+from consilience.inference.counted import check_counted
 from consilience.nn.executables import Program, tracing
 from consilience.nn.kinds import checked_kinds
 from consilience.nn.sizes import check_positive
@@ -82,7 +83,8 @@ def reference_posterior(
         chains: their number and length.
 
     Raises:
-        ValueError: the model has a global latent; fewer than two chains.
+        ValueError: the model has a global latent, or counts what is missing; fewer than
+            two chains.
 
     Warns:
         UserWarning: r̂ above 1.05, or divergent transitions: the reference itself is off.
@@ -95,6 +97,11 @@ def reference_posterior(
         )
     subset = check_subset(data, subset)
     names, params = _latents(model, params, data)
+
+    def trace_of(rows):
+        return programs.run(model, params, jax.random.key(0), {}, rows)
+
+    check_counted(trace_of, data, by_row=not np.all(subset))
     program = Program(partial(_run, model, chains, names))
     parts = [
         _chunk(program, rng_key, params, data.bare(), subset, start, chains.chunk_size)

@@ -63,8 +63,8 @@ def check_counted(
         if by_row and (AT_ABSENT, name) in density:
             raise ValueError(
                 f"model: modality {name!r}: it is absent in some rows; expected a site "
-                "that leaves them out, since this bound counts all that the model "
-                f"observes, got one that counts what stands there, zeros; {_remedy(name)}"
+                "that leaves them out, since all that the model observes is counted "
+                f"here, got one that counts what stands there, zeros; {_remedy(name)}"
             )
 
 

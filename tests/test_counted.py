@@ -130,9 +130,12 @@ def test_absent_rows_count_in_bounds_that_do_not_know_them(site, rng_key):
     data = cs.MultimodalData.from_arrays(values, {"a": np.arange(ROWS) != 4})
     svi = SVI(model_with(site), guide, Adam(1e-3), Trace_ELBO())
     with pytest.raises(
-        ValueError, match=r"'a': it is absent in some rows; .*this bound"
+        ValueError, match=r"'a': it is absent in some rows; .*counted here"
     ):
         cs.fit(rng_key, svi, data, num_epochs=1, progress=False)
+    params = {f"{name}.scale": jnp.array(0.7) for name in data.names}
+    with pytest.raises(ValueError, match="'a': it is absent in some rows"):
+        cs.reference_posterior(rng_key, model_with(site), params, data)
     inspect(model_with(site), guide, {}, data)  # bounds of ours leave them out
     for right in (by_row, masked, cs.observe):
         inspect(model_with(right), guide, {}, data, by_row=True)

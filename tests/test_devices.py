@@ -19,7 +19,7 @@ from several import DATA, KEY
 from consilience.training.order import Order
 
 SCRIPT = Path(__file__).with_name("several.py")
-LIKELIHOOD = "log p(a | z)"
+LIKELIHOOD = "log p(a | z), log p(b | z)"  # of a z of 1e30 neither is finite
 
 
 def start(num_devices, *arguments):

@@ -11,6 +11,9 @@ from numpyro.infer import SVI
 import consilience as cs
 from consilience.datasets.digits import LETTERS, WORDS, likeliest_word
 
+# Classes come with the data as a covariate, and only judge what is learned.
+pytestmark = pytest.mark.filterwarnings("ignore:fit. neither model nor guide reads")
+
 PER_DIGIT, TEST_PER_DIGIT, LENGTH, LATENT, WIDTH = 160, 20, 8, 16, 64
 EPOCHS, BATCH = 16, 32
 LETTERS_OF = np.array([[LETTERS.index(c) for c in w.ljust(LENGTH)] for w in WORDS])

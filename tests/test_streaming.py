@@ -546,6 +546,9 @@ def test_files_are_read_not_mapped(sources):
 
 
 @pytest.mark.slow
+@pytest.mark.filterwarnings(
+    "ignore:fit. neither model nor guide reads the covariate age"
+)
 def test_training_is_that_in_memory_and_resumes_in_an_epoch(streamed, tmp_path):
     """To the last bit, in steps of two, stopped behind the eighth of twelve."""
     prior, likelihood = cs.standard_normal(2), cs.NormalLikelihood()

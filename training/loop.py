@@ -19,7 +19,7 @@ from consilience.training.checkpoints import CheckpointStore
 from consilience.training.devices import local
 from consilience.training.fitted import Fitted
 from consilience.training.history import Epoch
-from consilience.training.processes import largest, together
+from consilience.training.processes import largest, speaks, together
 from consilience.training.run import Run, Sums
 from consilience.training.signals import Signals
 from consilience.training.sources import Source
@@ -81,7 +81,7 @@ class Loop:
     def _say_skipped(self, run: Run) -> None:
         """Warn of steps that were left out."""
         skipped = sum(epoch.skipped for epoch in run.epochs)
-        if skipped:
+        if skipped and speaks():
             warnings.warn(
                 f"fit: {skipped} of {run.done} steps were skipped, since they were not "
                 "finite; history.skipped counts them by epoch",

@@ -19,7 +19,7 @@ from consilience.inference.support import check_support
 if TYPE_CHECKING:
     from pandas import Index
 
-REMEDY = "Train again with --entry-masks true"
+REMEDY = "train again with --entry-masks true"
 
 
 class Applied(NamedTuple):
@@ -110,5 +110,5 @@ def _check_columns(
         if name in rows.entries and name not in schema.entries:
             raise ValueError(
                 f"{where}: single entries are missing, and {run} was trained on rows that "
-                f"miss none of this modality. {REMEDY}"
+                f"miss none of this modality; {REMEDY}"
             )

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 REMEDY = (
-    "Train on data made with an entry mask for it, from_arrays(..., entries={...}), which "
+    "train on data made with an entry mask for it, from_arrays(..., entries={...}), which "
     "may be all True"
 )
 
@@ -77,7 +77,7 @@ def matched(
             raise ValueError(
                 f"{argument}: modality {name!r}: expected the columns of the training "
                 f"rows, got none called {few(columns.lacking)}; its encoder was built for "
-                f"rows that miss no single entries. {remedy}, or leave the modality out"
+                f"rows that miss no single entries; {remedy}, or leave the modality out"
             )
     if found:
         said = "; ".join(f"modality {n!r}: {c.said}" for n, c in found.items())

@@ -36,7 +36,7 @@ class Labels(NamedTuple):
         name = self.columns[np.ravel_multi_index(column, self.event_shape)]
         return f"column {number} ({name!r})"
 
-    def place(self, where: Sequence[int] | np.ndarray) -> str:
+    def place(self, where: np.ndarray) -> str:
         n, *column = (int(i) for i in where)
         return f"{self.row(n)}, {self.column(column)}" if column else self.row(n)
 

@@ -78,7 +78,7 @@ class Survey:
                 rows, x = self._column(name, tuple(column))
                 if (found := beyond(x)) is not None:
                     i, next_one = found
-                    place = self._labels[name].place((rows[i], *column))
+                    place = self._labels[name].place(np.array([rows[i], *column]))
                     yield (
                         f"modality {name!r}, {place}: {x[i]:.0f} is more than {GAP:.0f} "
                         f"times the next smaller number of its column, {next_one:.0f}; if "

@@ -10,6 +10,7 @@ from consilience.cli.contradictions import check_together
 from consilience.cli.keys import KEYS
 from consilience.cli.names import check_known
 from consilience.cli.text import read_mapping
+from consilience.datasets.writing import write_text
 
 Config = dict[str, object]
 
@@ -81,7 +82,7 @@ def write(config: Mapping[str, object], path: Path) -> None:
     given = {name: shown(value) for name, value in config.items() if value is not None}
     copied = json.loads(json.dumps(given))  # or YAML would write anchors
     text = yaml.safe_dump(copied, sort_keys=False, allow_unicode=True, width=88)
-    path.write_text(text, "utf-8")
+    write_text(path, text)
 
 
 def _word(value: object) -> str:

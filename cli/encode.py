@@ -11,6 +11,7 @@ import consilience as cs
 from consilience.cli import applied, outputs
 from consilience.cli.arguments import add_data, add_draws, add_run
 from consilience.cli.pictures import SUFFIXES, latent_means
+from consilience.datasets.writing import replacing
 from consilience.experiments.pictures import save
 
 if TYPE_CHECKING:
@@ -56,7 +57,8 @@ def run(options: argparse.Namespace) -> None:
             tree = found.fitted.to_datatree(
                 keys[1], found.rows, subset, num_samples=options.draws
             )
-            tree.to_netcdf(path)
+            with replacing(path) as partial:
+                tree.to_netcdf(partial)
         else:
             if frame is None:
                 frame = moments(keys[0], found, subset, options.draws)

@@ -11,6 +11,7 @@ import consilience as cs
 from consilience.cli import applied, checks, data, outputs, runs, scores
 from consilience.cli.arguments import add_data, add_draws, add_run
 from consilience.cli.pictures import log_likelihoods
+from consilience.datasets.writing import write_text
 from consilience.evaluation import plot_calibration, plot_rate_distortion
 from consilience.experiments.options import share
 from consilience.experiments.pictures import save
@@ -130,4 +131,4 @@ def _write_json(tables: dict, path: Path) -> None:
         Path(name).stem: json.loads(table.reset_index().to_json(orient="records"))
         for name, table in tables.items()
     }
-    path.write_text(json.dumps(said, indent=2) + "\n", "utf-8")
+    write_text(path, json.dumps(said, indent=2) + "\n")

@@ -8,6 +8,7 @@ import consilience as cs
 from consilience.cli import config as configuration
 from consilience.cli import data, earlier
 from consilience.cli.keys import KEYS
+from consilience.datasets.writing import write_text
 
 CONFIG, DATA, MODEL = "config.yaml", "data.json", "model.npz"
 HISTORY, LOG, PICTURE = "history.csv", "log.jsonl", "training.png"
@@ -56,7 +57,7 @@ def begin(run: Run) -> None:
         "data": str(run.path.resolve()),
         "sha256": run.fingerprint,
     }
-    (run.folder / DATA).write_text(json.dumps(described, indent=2) + "\n", "utf-8")
+    write_text(run.folder / DATA, json.dumps(described, indent=2) + "\n")
 
 
 def restore(run: Run) -> bool:

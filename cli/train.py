@@ -11,6 +11,7 @@ from rich.console import Console
 import consilience as cs
 from consilience.cli import beta, build, data, defaults, earlier, runs
 from consilience.cli.runs import Run
+from consilience.datasets.frames import write_frame
 from consilience.experiments.pictures import save
 
 ADVICE = (  # the library's in the words of the command line
@@ -93,7 +94,7 @@ def _stopping(config: Mapping) -> cs.EarlyStopping | None:
 
 def _write(fitted: cs.Fitted, run: Run) -> None:
     fitted.save(run.folder / runs.MODEL)
-    fitted.history.to_frame().to_csv(run.folder / runs.HISTORY)
+    write_frame(fitted.history.to_frame(), run.folder / runs.HISTORY, overwrite=True)
     save(cs.plot_training(fitted.history), run.folder / runs.PICTURE)
 
 

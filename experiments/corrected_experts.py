@@ -28,6 +28,7 @@ from consilience.datasets import (
     quadrants_and_word,
 )
 from consilience.datasets.digits import QUADRANTS
+from consilience.datasets.writing import write_text
 from consilience.experiments.linear_models import exact_log_density
 from consilience.experiments.options import one_of, whole_number
 from consilience.experiments.stops import train_with_stops
@@ -204,7 +205,7 @@ def run(options: argparse.Namespace) -> None:
         found[title] = []
         for name in track(options.aggregations, title):
             found[title] += measure(task, name, options.seeds, options.steps)
-            options.out.write_text(json.dumps(found))
+            write_text(options.out, json.dumps(found))
         for table in tables(title, found[title]):
             console.print(table)
 

@@ -20,6 +20,7 @@ from consilience.datasets import (
     quadrants_and_word,
 )
 from consilience.datasets.digits import QUADRANTS
+from consilience.datasets.writing import replacing, write_text
 from consilience.evaluation.plot_training import plot_training
 from consilience.experiments import coherence, pictures
 from consilience.experiments.options import (
@@ -190,17 +191,17 @@ def run(options: argparse.Namespace) -> None:
     console.print(f"trained in {time.perf_counter() - started:.0f} s")
     results = likelihoods(keys[2], fitted, test, options.samples)
     console.print(table(results, options.samples))
-    with open(options.out / "likelihoods.json", "w") as file:
-        json.dump([result.summary() for result in results], file, indent=2)
+    summaries = [result.summary() for result in results]
+    write_text(options.out / "likelihoods.json", json.dumps(summaries, indent=2))
     shared = coherence.measure(keys[5], fitted, train, test)
     console.print(coherence.table(shared), coherence.averages(shared), sep="\n")
-    with open(options.out / "coherence.json", "w") as file:
-        json.dump(shared.summary(), file, indent=2)
+    write_text(options.out / "coherence.json", json.dumps(shared.summary(), indent=2))
     _draw(keys[3], fitted, test, options.out)
     tree = fitted.to_datatree(
         keys[4], test, num_samples=options.draws, num_predictive=20
     )
-    tree.to_netcdf(options.out / "posterior.nc")
+    with replacing(options.out / "posterior.nc") as partial:
+        tree.to_netcdf(partial)
     for name in FILES:
         console.print(f"wrote {options.out / name}")
 

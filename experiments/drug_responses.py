@@ -26,6 +26,7 @@ from scipy import stats
 import consilience.guides as guides
 import consilience.models as models
 from consilience.datasets import MultimodalData
+from consilience.datasets.writing import write_text
 from consilience.evaluation import predictive_intervals, predictive_log_density
 from consilience.experiments.options import whole_number
 from consilience.inference import (
@@ -256,7 +257,7 @@ def run(options: argparse.Namespace) -> None:
     console, records = Console(), []
     for record in measure(options.file, options.splits, options.epochs, options.dims):
         records.append(record)
-        options.out.write_text(json.dumps(records, indent=2))
+        write_text(options.out, json.dumps(records, indent=2))
     for table in tables(records):
         console.print(table)
 

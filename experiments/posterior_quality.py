@@ -20,6 +20,7 @@ from numpyro.infer import SVI
 from rich.console import Console
 from rich.table import Table
 
+from consilience.datasets.writing import write_text
 from consilience.experiments.families import (
     laplace_floor,
     private_floor,
@@ -196,7 +197,7 @@ def run(options: argparse.Namespace) -> None:
         kl = excess(key_test, case, params)
         records.append({"guide": case.name, "kl": kl, "floor": case.floor})
         console.print(records[-1])
-        options.out.write_text(json.dumps(records, indent=2))
+        write_text(options.out, json.dumps(records, indent=2))
     console.print(table(records))
 
 

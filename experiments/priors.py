@@ -21,6 +21,7 @@ import consilience.guides as guides
 import consilience.models as models
 from consilience.datasets import MultimodalData, quadrants_and_word
 from consilience.datasets.digits import QUADRANTS
+from consilience.datasets.writing import write_text
 from consilience.evaluation import clustering_scores
 from consilience.experiments.options import whole_number
 from consilience.experiments.stops import train_with_stops
@@ -139,7 +140,7 @@ def run(options: argparse.Namespace) -> None:
     for record in measure(options.seeds, options.steps):
         records.append(record)
         console.print(record)
-        options.out.write_text(json.dumps(records, indent=2))
+        write_text(options.out, json.dumps(records, indent=2))
     for table in tables(records):
         console.print(table)
 

@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import Array, Bool, Float
 
 import consilience as cs
-from consilience.cli import applied, outputs
+from consilience.cli import applied, outputs, runs
 from consilience.cli.arguments import add_data, add_draws, add_run
 from consilience.cli.pictures import SUFFIXES, latent_means
 from consilience.datasets.writing import replacing
@@ -47,9 +47,11 @@ def run(options: argparse.Namespace) -> None:
     DATA may lack whole modalities. A table has the mean and the standard deviation of each
     latent dimension, `z0_mean, …, z0_sd, …`, from the draws.
     """
-    paths = outputs.files(options)
+    read = (options.data, *runs.files(options.run_folder))
+    paths = outputs.files(options, read)
     found = applied.apply(options.run_folder, options.data)
     subset = applied.given(found.rows, getattr(options, "given", None))
+    outputs.make_folders(paths)
     keys = jax.random.split(jax.random.key(options.seed))
     frame = None
     for path in paths:

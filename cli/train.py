@@ -6,12 +6,12 @@ from collections.abc import Mapping
 
 import jax
 import numpy as np
-from rich.console import Console
 
 import consilience as cs
 from consilience.cli import beta, build, data, defaults, earlier, runs
 from consilience.cli.runs import Run
 from consilience.datasets.frames import write_frame
+from consilience.experiments.console import console as make_console
 from consilience.experiments.pictures import save
 
 ADVICE = (  # the library's in the words of the command line
@@ -49,7 +49,7 @@ def check(config: Mapping, rows: cs.MultimodalData) -> None:
 
 def train(run: Run, rows: cs.MultimodalData, *, resume: bool, quiet: bool) -> None:
     """Train, and write model, history and picture into the run's folder."""
-    console, config = Console(), run.config
+    console, config = make_console(), run.config
     rows, held = parts(config, rows)
     started = time.perf_counter()
     try:

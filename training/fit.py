@@ -38,7 +38,8 @@ from consilience.training.start import initial_state
 from consilience.training.steps import Schedule, Settings
 from consilience.training.stopping import EarlyStopping
 from consilience.training.validation import validation_bound
-from consilience.training.watch import Bar, Callback, Watch
+from consilience.training.watch import Callback, Watch
+from consilience.training.watch import progress as looks_on
 
 
 def fit(
@@ -90,7 +91,8 @@ def fit(
         mesh: one axis of devices that share every batch: `jax.make_mesh((4,), ("data",))`.
             With several processes those of all; only the first of them calls loggers and
             callbacks, writes checkpoints and shows the progress bar.
-        progress: show a progress bar.
+        progress: show a progress bar; where there is no terminal, a line for each twentieth
+            of the epochs.
 
     Raises:
         TypeError: `data` is none; a setting is of the wrong type.
@@ -173,7 +175,7 @@ def _train(loop: Loop, state: SVIState, progress: bool) -> Fitted:
         with together():
             loop.watch.open(run.logged if resumed else None)
         stack.callback(loop.watch.close)
-        bar = Bar(progress and speaks(), total, run.done * rows)
+        bar = looks_on(progress and speaks(), total, run.done * rows)
         stack.callback(bar.close)
         loop.train(run, bar)
     return loop.fitted(run)

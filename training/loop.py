@@ -22,7 +22,7 @@ from consilience.training.signals import Signals
 from consilience.training.sources import Source
 from consilience.training.steps import Settings, run_segment
 from consilience.training.stopping import EarlyStopping, better
-from consilience.training.watch import Bar, Watch
+from consilience.training.watch import Bar, Lines, Watch
 
 
 @dataclasses.dataclass(frozen=True)
@@ -57,7 +57,7 @@ class Loop:
     watch: Watch = dataclasses.field(default_factory=Watch)
     signals: Signals = dataclasses.field(default_factory=Signals)
 
-    def train(self, run: Run, bar: Bar) -> None:
+    def train(self, run: Run, bar: Bar | Lines) -> None:
         """Walk to the end, or to where something says stop; `run` is changed."""
         run.stopped = self._enough(run)
         while run.epoch < self.num_epochs and not run.stopped:

@@ -1,23 +1,15 @@
 """Options that several commands share."""
 
 import argparse
-from pathlib import Path
 
-from consilience.experiments.options import whole_number
-
-
-def _path(text: str) -> Path:
-    """A path; `Path("")` would be the folder one is in."""
-    if not text:
-        raise argparse.ArgumentTypeError("expected a path, got an empty text")
-    return Path(text)
+from consilience.experiments.options import a_path, seed, whole_number
 
 
 def add_data(parser: argparse.ArgumentParser, default: str = "") -> None:
     """DATA, which may be left out where there is a default."""
     parser.add_argument(
         "data",
-        type=_path,
+        type=a_path,
         metavar="DATA",
         nargs="?" if default else None,
         help="folder of CSV, TSV or Parquet files, one a modality; or .npz, .h5ad, .h5mu"
@@ -29,7 +21,7 @@ def add_run(parser: argparse.ArgumentParser) -> None:
     """RUN."""
     parser.add_argument(
         "run_folder",
-        type=Path,
+        type=a_path,
         metavar="RUN",
         help="folder that `consilience fit` wrote",
     )
@@ -41,5 +33,5 @@ def add_draws(parser: argparse.ArgumentParser, default: int, what: str) -> None:
         "--draws", type=whole_number(2), default=default, metavar="NUMBER", help=what
     )
     parser.add_argument(
-        "--seed", type=whole_number(0), default=0, metavar="NUMBER", help="of the draws"
+        "--seed", type=seed, default=0, metavar="NUMBER", help="of the draws"
     )

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import jax
-from rich.console import Console
 from rich.table import Table
 
 import consilience as cs
@@ -15,6 +14,8 @@ from consilience.cli.arguments import add_draws
 from consilience.cli.pictures import SUFFIXES
 from consilience.evaluation import compare as rank
 from consilience.evaluation import plot_comparison
+from consilience.experiments.console import console
+from consilience.experiments.options import a_path
 from consilience.experiments.pictures import save
 
 if TYPE_CHECKING:
@@ -31,14 +32,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options of comparing."""
     parser.add_argument(
         "run_folders",
-        type=Path,
+        type=a_path,
         nargs="+",
         metavar="RUN",
         help="folders that `consilience fit` wrote, two or more",
     )
     parser.add_argument(
         "--data",
-        type=Path,
+        type=a_path,
         metavar="DATA",
         default=argparse.SUPPRESS,
         help="samples to compare on (default: those that all runs held out)",
@@ -58,17 +59,19 @@ def run(options: argparse.Namespace) -> None:
     The samples are those that the runs held out, the same ones if data and share are the
     same, or DATA. Log-likelihoods are in the units of the data, whatever was scaled.
     """
-    paths = outputs.files(options)
-    folders = options.run_folders
+    folders, given = options.run_folders, getattr(options, "data", None)
+    read = [path for folder in folders for path in runs.files(folder)]
+    paths = outputs.files(options, read if given is None else [given, *read])
     _check_folders(folders)
-    found = _fitted_and_rows(folders, getattr(options, "data", None))
+    found = _fitted_and_rows(folders, given)
+    outputs.make_folders(paths)
     key, estimates = jax.random.key(options.seed), {}
     for folder, (fitted, rows) in zip(folders, found, strict=True):
         estimate = fitted.log_likelihood(key, rows, num_samples=options.draws)
         estimates[str(folder)] = estimate
     table = rank(estimates, round_to="none")
     table.index.name = "run"
-    Console().print(_shown(table, rows.size))
+    console().print(_shown(table, rows.size))
     for path in paths:
         if outputs.is_picture(path):
             save(plot_comparison(table), path)

@@ -10,6 +10,7 @@ from consilience.cli.contradictions import check_together
 from consilience.cli.keys import KEYS
 from consilience.cli.names import check_known
 from consilience.cli.text import read_mapping
+from consilience.datasets.writing import write_text
 
 Config = dict[str, object]
 
@@ -78,10 +79,14 @@ def write(config: Mapping[str, object], path: Path) -> None:
     """The configuration as a file that `--config` takes again."""
     import yaml
 
+    text = yaml.safe_dump(plain(config), sort_keys=False, allow_unicode=True, width=88)
+    write_text(path, text)
+
+
+def plain(config: Mapping[str, object]) -> dict:
+    """What is set, as files hold it."""
     given = {name: shown(value) for name, value in config.items() if value is not None}
-    copied = json.loads(json.dumps(given))  # or YAML would write anchors
-    text = yaml.safe_dump(copied, sort_keys=False, allow_unicode=True, width=88)
-    path.write_text(text, "utf-8")
+    return json.loads(json.dumps(given))  # or YAML would write anchors
 
 
 def _word(value: object) -> str:

@@ -47,7 +47,7 @@ def restore(folder: Path, files: Iterable[Path]) -> None:
     """Put the earlier run back in the place of these files."""
     _remove(files)
     aside = place(folder)
-    _move([path for path in aside.rglob("*") if path.is_file()], aside, folder)
+    _move([path for path in aside.rglob("*") if not is_folder(path)], aside, folder)
     drop(folder)
 
 
@@ -55,6 +55,11 @@ def drop(folder: Path) -> None:
     """Let the earlier run go, if there is one."""
     if kept(folder):
         shutil.rmtree(place(folder))
+
+
+def is_folder(path: Path) -> bool:
+    """A link counts as a file, wherever it leads."""
+    return path.is_dir() and not path.is_symlink()
 
 
 def _move(files: Iterable[Path], source: Path, target: Path) -> None:

@@ -8,9 +8,10 @@ import numpy as np
 from jaxtyping import Array, Bool, Float
 
 import consilience as cs
-from consilience.cli import applied, outputs
+from consilience.cli import applied, outputs, runs
 from consilience.cli.arguments import add_data, add_draws, add_run
 from consilience.cli.pictures import SUFFIXES, latent_means
+from consilience.datasets.writing import replacing
 from consilience.experiments.pictures import save
 
 if TYPE_CHECKING:
@@ -46,9 +47,11 @@ def run(options: argparse.Namespace) -> None:
     DATA may lack whole modalities. A table has the mean and the standard deviation of each
     latent dimension, `z0_mean, …, z0_sd, …`, from the draws.
     """
-    paths = outputs.files(options)
+    read = (options.data, *runs.files(options.run_folder))
+    paths = outputs.files(options, read)
     found = applied.apply(options.run_folder, options.data)
     subset = applied.given(found.rows, getattr(options, "given", None))
+    outputs.make_folders(paths)
     keys = jax.random.split(jax.random.key(options.seed))
     frame = None
     for path in paths:
@@ -56,7 +59,8 @@ def run(options: argparse.Namespace) -> None:
             tree = found.fitted.to_datatree(
                 keys[1], found.rows, subset, num_samples=options.draws
             )
-            tree.to_netcdf(path)
+            with replacing(path) as partial:
+                tree.to_netcdf(partial)
         else:
             if frame is None:
                 frame = moments(keys[0], found, subset, options.draws)

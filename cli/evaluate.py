@@ -5,14 +5,15 @@ import json
 from pathlib import Path
 
 import jax
-from rich.console import Console
 
 import consilience as cs
 from consilience.cli import applied, checks, data, outputs, runs, scores
 from consilience.cli.arguments import add_data, add_draws, add_run
 from consilience.cli.pictures import log_likelihoods
+from consilience.datasets.writing import write_text
 from consilience.evaluation import plot_calibration, plot_rate_distortion
-from consilience.experiments.options import share
+from consilience.experiments.console import console as make_console
+from consilience.experiments.options import a_path, share
 from consilience.experiments.pictures import save
 
 JSON, LIKELIHOODS, RATES = "evaluation.json", "likelihoods.csv", "rates.csv"
@@ -32,7 +33,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     output = parser.add_argument_group("output")
     output.add_argument(
         "--out",
-        type=Path,
+        type=a_path,
         default=Path("evaluation"),
         metavar="FOLDER",
         help="tables as .csv, pictures as .png, all of it as evaluation.json",
@@ -66,10 +67,14 @@ def run(options: argparse.Namespace) -> None:
     Rates and distortions where samples have two modalities or more.
     """
     names = _names(options)
-    outputs.check_free([options.out / name for name in names], options.overwrite)
+    read = [options.data or runs.place(runs.read(options.run_folder))]
+    read += runs.files(options.run_folder)
+    new = [options.out / name for name in names]
+    outputs.check_free(new, options.overwrite, read)
     found = _unseen(options.run_folder, options.data)
+    outputs.make_folders(new)
     keys = jax.random.split(jax.random.key(options.seed), 4)
-    console, tables, figures = Console(), {}, {}
+    console, tables, figures = make_console(), {}, {}
     lines = scores.likelihoods(keys[0], found, options.draws)
     console.print(scores.shown(lines, options.draws))
     tables[LIKELIHOODS] = scores.table(lines)
@@ -87,7 +92,6 @@ def run(options: argparse.Namespace) -> None:
         tables[CALIBRATION] = ranks.p_values()
         figures["calibration.png"] = plot_calibration(ranks)
         console.print(f"calibration of the guide: p = {ranks.p_value():.2g}")
-    options.out.mkdir(parents=True, exist_ok=True)
     for name, table in tables.items():
         outputs.write_table(table, options.out / name)
     for name, figure in figures.items():
@@ -130,4 +134,4 @@ def _write_json(tables: dict, path: Path) -> None:
         Path(name).stem: json.loads(table.reset_index().to_json(orient="records"))
         for name, table in tables.items()
     }
-    path.write_text(json.dumps(said, indent=2) + "\n", "utf-8")
+    write_text(path, json.dumps(said, indent=2) + "\n")

@@ -1,13 +1,12 @@
 """Train a model of several measurements of the same samples."""
 
 import argparse
-from pathlib import Path
-
-from rich.console import Console
 
 from consilience.cli import config as configuration
 from consilience.cli import data, defaults, describe, runs, train
 from consilience.cli.arguments import add_data
+from consilience.experiments.console import console as make_console
+from consilience.experiments.options import a_path
 
 USAGE = "consilience fit DATA --out RUN [--config FILE] [options]"
 EXAMPLES = """examples:
@@ -23,16 +22,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     output = parser.add_argument_group("output")
     output.add_argument(
         "--out",
-        type=Path,
+        type=a_path,
         required=True,
         metavar="RUN",
         help="folder to write: model, configuration, history, checkpoints",
     )
     output.add_argument("--overwrite", action="store_true", help="replace its files")
-    output.add_argument("--quiet", action="store_true", help="no progress bar")
+    output.add_argument("--quiet", action="store_true", help="no progress")
     output.add_argument(
         "--config",
-        type=Path,
+        type=a_path,
         metavar="FILE",
         help="YAML or TOML with keys called as the options below, which come first; "
         "RUN/config.yaml is one",
@@ -48,29 +47,26 @@ def run(options: argparse.Namespace) -> None:
     `--likelihoods genes=student_t:df=3`.
     """
     config = data.anywhere(configuration.merged(options))
-    runs.check_new(options.out, options.overwrite)
+    runs.check_new(options.out, options.data, options.overwrite)
     arrays = data.read(config, options.data)
     size = len(next(iter(arrays.values.values())))
     held = data.held_out(size, config["validation"])
     config = defaults.resolve(config, arrays, size - held)
     rows = data.rows(arrays, config)
     train.check(config, rows)
-    console = Console()
+    console = make_console()
     console.print(describe.data(arrays, config, held))
     console.print(describe.model(config), highlight=False, soft_wrap=True)
-    begun = runs.Run(options.out, config, options.data, data.fingerprint(rows))
-    runs.begin(begun)
+    begun = runs.Run(options.out, config, options.data, data.fingerprint(rows), {})
+    made = runs.begin(begun)
     try:
         train.train(begun, rows, resume=False, quiet=options.quiet)
-    except (TypeError, ValueError):
-        runs.forget(begun)
-        raise
     except ArithmeticError as error:
         back = runs.restore(begun)
         said = f"; {options.out} holds the earlier run again, nothing of this one"
         raise ArithmeticError(f"{error}{said if back else ''}") from error
     except Exception:
-        runs.restore(begun)
+        runs.forget(begun, made)
         raise
     for name in runs.FILES:
         console.print(f"wrote {options.out / name}", highlight=False, soft_wrap=True)

@@ -6,11 +6,11 @@ from pathlib import Path
 import jax
 import numpy as np
 
-from consilience.cli import applied, completion, outputs
+from consilience.cli import applied, completion, outputs, runs
 from consilience.cli.arguments import add_data, add_draws, add_run
 from consilience.cli.picture_of_completion import completed_columns
 from consilience.cli.pictures import SUFFIXES
-from consilience.experiments.options import share
+from consilience.experiments.options import a_path, share
 from consilience.experiments.pictures import save
 
 FORMATS = ("csv", "parquet")
@@ -29,7 +29,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     output = parser.add_argument_group("output")
     output.add_argument(
         "--out",
-        type=Path,
+        type=a_path,
         default=Path("imputed"),
         metavar="FOLDER",
         help="a table for each modality",
@@ -39,7 +39,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     output.add_argument(
         "--intervals",
-        type=Path,
+        type=a_path,
         metavar="FOLDER",
         default=argparse.SUPPRESS,
         help="also write MODALITY.lower and MODALITY.upper, the ends of predictive "
@@ -47,7 +47,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     output.add_argument(
         "--picture",
-        type=Path,
+        type=a_path,
         metavar="FILE",
         default=argparse.SUPPRESS,
         help=f"also draw columns as measured and as completed ({', '.join(SUFFIXES)})",
@@ -78,11 +78,16 @@ def run(options: argparse.Namespace) -> None:
     lower_upper = getattr(options, "intervals", None)
     picture = getattr(options, "picture", None)
     _check_picture(picture)
+    for place in (options.out / "_", (lower_upper or options.out) / "_"):
+        outputs.check_place(place)
     found = applied.apply(options.run_folder, options.data)
     tables = _paths(found, options.out, options.format)
     ends = {} if lower_upper is None else _ends(found, lower_upper, options.format)
     new = [*tables.values(), *(path for pair in ends.values() for path in pair)]
-    outputs.check_free(new + [picture] * (picture is not None), options.overwrite)
+    new += [picture] * (picture is not None)
+    read = (options.data, *runs.files(options.run_folder))
+    outputs.check_free(new, options.overwrite, read)
+    outputs.make_folders(new)
     keys = jax.random.split(jax.random.key(options.seed))
     estimates = completion.estimates(keys[0], found, options.estimate, options.draws)
     for name, path in tables.items():

@@ -20,6 +20,7 @@ from consilience.cli.kinds import (
 )
 from consilience.cli.nested import ByModality, ListOf, Names, Renamed
 from consilience.cli.presets import Preset
+from consilience.experiments.options import MOST_SEED
 
 DATA, MODEL, GUIDE = "data", "model p(x, z)", "guide q(z | x_S)"
 BOUND, TRAINING = "bound", "training"
@@ -253,7 +254,7 @@ KEYS: dict[str, Key] = {
     ),
     "seed": Key(
         TRAINING,
-        whole_number(0),
+        whole_number(0, MOST_SEED),
         0,
         "of parameters, order and noise, not of which rows are held out",
         "NUMBER",

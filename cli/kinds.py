@@ -12,6 +12,7 @@ from typing import NoReturn
 
 from consilience.cli.text import scalar
 from consilience.datasets.names import nearest
+from consilience.experiments.options import MOST
 
 
 class Kind(ABC):
@@ -91,17 +92,35 @@ class OrNone(Kind):
             return None
         try:
             return self.kind.read(where, value)
+        except TooLargeError:
+            raise
         except ValueError:
             self.refuse(where, value)
 
 
-def whole_number(at_least: int) -> Kind:
-    """An integer with a lower bound."""
+class TooLargeError(ValueError):
+    """A whole number beyond those of the device."""
 
-    def accepts(value):
-        return _is(int, value) and value >= at_least
 
-    return Plain(f"a whole number of {at_least} or more", accepts)
+@dataclass(frozen=True)
+class whole_number(Kind):  # noqa: N801 (a kind like POSITIVE)
+    """An integer between bounds; the upper one is that of 32 bits."""
+
+    at_least: int
+    at_most: int = MOST
+
+    @property
+    def expects(self) -> str:
+        return f"a whole number of {self.at_least} or more"
+
+    def read(self, where: str, value: object) -> object:
+        if not _is(int, value) or value < self.at_least:
+            self.refuse(where, value)
+        if value > self.at_most:
+            raise TooLargeError(
+                f"{where}: expected a whole number of {self.at_most} or less, got {value}"
+            )
+        return value
 
 
 def _number(expects: str, inside: Callable[[float], bool]) -> Kind:

@@ -2,9 +2,12 @@
 
 import argparse
 import inspect
+import os
+import shlex
 import sys
 import warnings
 from collections.abc import Sequence
+from importlib.metadata import version
 
 from consilience.cli import cache, compare, encode, evaluate, fit, impute, resume
 from consilience.datasets.names import nearest
@@ -24,6 +27,13 @@ COMMANDS = {
 
 
 EXAMPLES = "examples:\n"
+TRACEBACK = "CONSILIENCE_TRACEBACK"  # set: errors keep their traceback
+REFUSALS = (ValueError, TypeError, ArithmeticError, OSError, ImportError)
+STOPPED, UNEXPECTED, UNHEARD = (
+    130,
+    1,
+    141,
+)  # exit codes; of a closed pipe the shell's own
 
 
 class _Parser(argparse.ArgumentParser):
@@ -62,6 +72,8 @@ def parser() -> argparse.ArgumentParser:
         action="store_true",
         help="compile anew, keep nothing (likewise CONSILIENCE_CACHE=off)",
     )
+    said = f"consilience {version('consilience')}"
+    root.add_argument("--version", action="version", version=said)
     commands = root.add_subparsers(dest="command", metavar="COMMAND", required=True)
     for name, module in COMMANDS.items():
         summary = module.__doc__.splitlines()[0]
@@ -84,23 +96,78 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command; bad options and bad input end in a sentence and exit code 2.
 
     Called without arguments, as from a shell, it takes those of the process, and the
-    process for its own: compiled programs are kept, warnings are one line each.
+    process for its own: compiled programs are kept, warnings are one line each, and what
+    nobody foresaw is a sentence with exit code 1. With CONSILIENCE_TRACEBACK set, all
+    errors are tracebacks.
     """
-    options, unknown = parser().parse_known_args(arguments)
-    if unknown:
-        options.error(_unrecognized(options, unknown))
-    if arguments is None:
-        warnings.showwarning = _warn
+    if arguments is not None:
+        return _run(*parser().parse_known_args(arguments))
+    warnings.showwarning = _Warnings()
+    for stream in (sys.stdout, sys.stderr):  # of another encoding than UTF-8
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="backslashreplace")
+    try:
+        options, unknown = parser().parse_known_args()
         if not options.no_cache:
             cache.switch_on()
+        code = _run(options, unknown)
+        if sys.stdout is not None:
+            sys.stdout.flush()
+        return code
+    except BrokenPipeError:
+        _hush()
+        return UNHEARD
+    except OSError as error:  # of the last flush: a full disk
+        _hush()
+        print(f"consilience: output: {_said(error)}", file=sys.stderr)
+        return UNEXPECTED
+    except Exception as error:
+        if os.environ.get(TRACEBACK):
+            raise
+        print(_unexpected(error), file=sys.stderr)
+        return UNEXPECTED
+
+
+def _run(options: argparse.Namespace, unknown: Sequence[str]) -> int:
+    if unknown:
+        options.error(_unrecognized(options, unknown))
     try:
         options.run(options)
-    except (ValueError, TypeError, ArithmeticError, OSError, ImportError) as error:
-        options.error(str(error))
+    except BrokenPipeError:
+        raise
+    except REFUSALS as error:
+        if os.environ.get(TRACEBACK):
+            raise
+        options.error(_said(error))
     except KeyboardInterrupt:
         print("stopped", file=sys.stderr)
-        return 130
+        return STOPPED
     return 0
+
+
+def _said(error: Exception) -> str:
+    """An error in words; the system's own begin with the file."""
+    if isinstance(error, OSError) and error.filename and error.strerror:
+        return f"{error.filename}: {error.strerror}"
+    return str(error) or type(error).__name__
+
+
+def _unexpected(error: Exception) -> str:
+    """The last guard: nothing that a file or an option holds ends in a traceback."""
+    said = " ".join(f"{type(error).__name__}: {error}".split()).removesuffix(":")
+    if isinstance(error, MemoryError) or "RESOURCE_EXHAUSTED" in said:
+        said = f"the memory does not suffice ({said})"
+    short = said if len(said) <= 300 else f"{said[:300]}…"
+    command = shlex.join(["consilience", *sys.argv[1:]])
+    return (
+        f"consilience: `{command}` ended in what it did not expect: {short}. Its files or "
+        f"options are damaged, or consilience is wrong; {TRACEBACK}=1 shows where"
+    )
+
+
+def _hush() -> None:
+    """Nobody reads: have nothing written again when Python ends."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
 
 
 def _unrecognized(options: argparse.Namespace, unknown: Sequence[str]) -> str:
@@ -110,5 +177,14 @@ def _unrecognized(options: argparse.Namespace, unknown: Sequence[str]) -> str:
     return f"unrecognized arguments: {' '.join(unknown)}{advice}"
 
 
-def _warn(message, category, filename, lineno, file=None, line=None) -> None:
-    print(f"consilience: warning: {' '.join(str(message).split())}", file=sys.stderr)
+class _Warnings:
+    """In place of `warnings.showwarning`: a line each, and none twice."""
+
+    def __init__(self):
+        self._said: set[str] = set()
+
+    def __call__(self, message, category, filename, lineno, file=None, line=None):
+        text = " ".join(str(message).split())
+        if text not in self._said:
+            self._said.add(text)
+            print(f"consilience: warning: {text}", file=sys.stderr)

@@ -1,10 +1,10 @@
 """Go on with a training that was stopped."""
 
 import argparse
-from pathlib import Path
 
 from consilience.cli import runs, train
 from consilience.cli.arguments import add_run
+from consilience.experiments.options import a_path
 
 EXAMPLES = """examples:
   consilience resume run
@@ -17,12 +17,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_run(parser)
     parser.add_argument(
         "--data",
-        type=Path,
+        type=a_path,
         metavar="DATA",
         default=argparse.SUPPRESS,
         help="where the data are now (default: where they were)",
     )
-    parser.add_argument("--quiet", action="store_true", help="no progress bar")
+    parser.add_argument("--quiet", action="store_true", help="no progress")
 
 
 def run(options: argparse.Namespace) -> None:
@@ -36,8 +36,9 @@ def run(options: argparse.Namespace) -> None:
     try:
         train.train(begun, rows, resume=True, quiet=options.quiet)
     except (TypeError, ValueError) as error:
+        said = runs.edited(begun) or error
         anew = f"consilience fit {begun.path} --config {begun.folder / runs.CONFIG}"
         raise ValueError(
-            f"{error}. `{anew} --out ANOTHER_RUN` begins the same training anew"
+            f"{said}. `{anew} --out ANOTHER_RUN` begins the same training anew"
         ) from error
     print(f"wrote {begun.folder / runs.MODEL}")

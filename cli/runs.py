@@ -1,6 +1,7 @@
 """The folder of a run: what is in it, how it is begun and how it is read again."""
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -8,11 +9,22 @@ import consilience as cs
 from consilience.cli import config as configuration
 from consilience.cli import data, earlier
 from consilience.cli.keys import KEYS
+from consilience.cli.outputs import check_place
+from consilience.datasets.writing import write_text
 
 CONFIG, DATA, MODEL = "config.yaml", "data.json", "model.npz"
 HISTORY, LOG, PICTURE = "history.csv", "log.jsonl", "training.png"
 CHECKPOINTS = "checkpoints"
 FILES = (CONFIG, DATA, MODEL, HISTORY, LOG, PICTURE)
+RESOLVED = ("likelihoods", "encoders", "decoders", "log", "standardize", "epochs")
+TRAINED = (
+    "latent_dim",
+    "likelihoods",
+    "entry_masks",
+    "log",
+    "standardize",
+    "validation",
+)
 
 
 class Run(NamedTuple):
@@ -23,23 +35,32 @@ class Run(NamedTuple):
         config: resolved.
         path: of the data it was trained on.
         fingerprint: of these data.
+        begun: the configuration as it was then, of files; empty if no file says it.
     """
 
     folder: Path
     config: dict
     path: Path
     fingerprint: str
+    begun: dict
 
 
-def check_new(folder: Path, overwrite: bool) -> None:
-    """Refuse a folder that holds a run.
+def check_new(folder: Path, source: Path, overwrite: bool) -> None:
+    """Refuse a folder that holds a run, that of the data, and one that cannot be written.
 
     Raises:
-        ValueError: it does, and may not be overwritten; it is a file.
+        ValueError: saying which.
     """
     if folder.exists() and not folder.is_dir():
         raise ValueError(f"--out: expected a folder, but {folder} is a file")
-    there = [path.name for path in _files(folder)]
+    if folder.resolve() == source.resolve():
+        raise ValueError(
+            f"--out: expected another folder than that of the data, got {folder}: its "
+            "files would be read as data"
+        )
+    for name in FILES:
+        check_place(folder / name)
+    there = [path.name for path in files(folder)]
     if there and not overwrite:
         raise ValueError(
             f"--out: {folder} holds {there[0]} of an earlier run; name another folder, add "
@@ -47,34 +68,44 @@ def check_new(folder: Path, overwrite: bool) -> None:
         )
 
 
-def begin(run: Run) -> None:
-    """Make the folder anew: an earlier run moves aside, the configuration comes."""
+def begin(run: Run) -> list[Path]:
+    """Make the folder anew: an earlier run moves aside, the configuration comes.
+
+    Returns:
+        folders that were made for it, the innermost first.
+    """
+    made = [p for p in (run.folder, *run.folder.parents) if not p.exists()]
     run.folder.mkdir(parents=True, exist_ok=True)
-    earlier.keep(run.folder, _files(run.folder))
+    earlier.keep(run.folder, files(run.folder))
     configuration.write(run.config, run.folder / CONFIG)
     described = {
         "data": str(run.path.resolve()),
         "sha256": run.fingerprint,
+        "config": configuration.plain(run.config),
     }
-    (run.folder / DATA).write_text(json.dumps(described, indent=2) + "\n", "utf-8")
+    write_text(run.folder / DATA, json.dumps(described, indent=2) + "\n")
+    return made
 
 
 def restore(run: Run) -> bool:
     """Put the earlier run back, if there is one and no epoch of this one is over."""
     if not earlier.kept(run.folder):
         return False
-    earlier.restore(run.folder, _files(run.folder))
+    earlier.restore(run.folder, files(run.folder))
     return True
 
 
-def forget(run: Run) -> None:
-    """Remove what `begin` wrote, if nothing has been trained; an earlier run is back."""
+def forget(run: Run, made: Sequence[Path]) -> None:
+    """Remove what `begin` wrote and made, if nothing has been kept of the training.
+
+    An earlier run is back.
+    """
     folder = run.folder / CHECKPOINTS
     if restore(run) or any(folder.glob("*.npz")):
         return
-    for path in _files(run.folder):
+    for path in files(run.folder):
         path.unlink()
-    for empty in (folder, run.folder):
+    for empty in (folder, *made):
         if empty.is_dir() and not any(empty.iterdir()):
             empty.rmdir()
 
@@ -106,11 +137,36 @@ def read(folder: Path) -> Run:
     config |= configuration.from_file(folder / CONFIG)
     try:
         described = json.loads((folder / DATA).read_text("utf-8"))
-        return Run(folder, config, Path(described["data"]), described["sha256"])
-    except (ValueError, KeyError, TypeError) as error:
+        of_data = str(described["data"]), str(described["sha256"])
+        run = Run(folder, config, Path(of_data[0]), of_data[1], {})
+        run = run._replace(begun=dict(described.get("config", {})))
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise ValueError(
             f"{folder / DATA}: expected what `consilience fit` wrote, got another file"
         ) from error
+    _check_whole(run)
+    return run
+
+
+def edited(run: Run, keys: Sequence[str] = tuple(KEYS)) -> str:
+    """Which keys of the configuration are others now than when the run was begun."""
+    now = configuration.plain(run.config) if run.begun else {}
+    changed = [name for name in keys if now.get(name) != run.begun.get(name)]
+    return "; ".join(
+        f"{run.folder / CONFIG}: {name}: the run was begun with "
+        f"{run.begun.get(name, 'none')}, got {now.get(name, 'none')}"
+        for name in changed
+    )
+
+
+def _check_whole(run: Run) -> None:
+    """A configuration that `fit` wrote has all that it found from the data."""
+    lacking = [name for name in RESOLVED if run.config[name] is None]
+    if lacking:
+        raise ValueError(
+            f"{run.folder / CONFIG}: expected the keys that `consilience fit` wrote, but "
+            f"there is no {lacking[0]}; copy it to another file to change it"
+        )
 
 
 def rows(run: Run, path: Path | None = None) -> cs.MultimodalData:
@@ -158,6 +214,9 @@ def load(run: Run) -> cs.Fitted:
     Raises:
         ValueError: there is none yet.
     """
+    different = edited(run, TRAINED)
+    if different:
+        raise ValueError(f"{different}; put back what the model was trained with")
     path = run.folder / MODEL
     if not path.is_file():
         raise ValueError(
@@ -168,7 +227,7 @@ def load(run: Run) -> cs.Fitted:
     return fitted if fitted.best_state is None else fitted.best
 
 
-def _files(folder: Path) -> list[Path]:
+def files(folder: Path) -> list[Path]:
     """Those of a run, as far as they are there."""
     if not folder.is_dir():
         return []

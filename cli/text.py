@@ -23,7 +23,7 @@ def scalar(text: str) -> object:
 
     try:
         return yaml.load(text, _loader())
-    except yaml.YAMLError:
+    except (yaml.YAMLError, ValueError, RecursionError):
         return text
 
 
@@ -39,6 +39,8 @@ def read_mapping(path: Path) -> dict:
             f"{path}: expected a file that ends in {', '.join(SUFFIXES)}, got "
             f"{path.suffix or 'no ending'!r}"
         )
+    if path.exists() and not path.is_file() and not path.is_dir():
+        raise ValueError(f"{path}: expected a file, got a device or a pipe")
     try:
         text = path.read_text("utf-8")
     except FileNotFoundError:
@@ -59,7 +61,7 @@ def read_mapping(path: Path) -> dict:
 def _toml(path: Path, text: str) -> dict:
     try:
         return tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
+    except (tomllib.TOMLDecodeError, RecursionError) as error:
         raise ValueError(f"{path}: not TOML: {error}") from None
 
 
@@ -72,8 +74,8 @@ def _yaml(path: Path, text: str) -> object:
         mark = error.problem_mark
         where = f", line {mark.line + 1}, column {mark.column + 1}" if mark else ""
         raise ValueError(f"{path}{where}: not YAML: {error.problem}") from None
-    except yaml.YAMLError as error:
-        said = str(error).splitlines()[0]
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        said = (str(error).splitlines() or ["nested too deeply"])[0]
         raise ValueError(f"{path}: not YAML: {said}") from None
 
 
@@ -88,6 +90,12 @@ def _loader() -> type:
 
     class Loader(yaml.SafeLoader):
         yaml_implicit_resolvers = {}  # noqa: RUF012 (PyYAML's own name)
+
+        def compose_node(self, parent, index):
+            if self.check_event(yaml.AliasEvent):  # a page of them grows without end
+                said, mark = "expected no aliases", self.peek_event().start_mark
+                raise yaml.MarkedYAMLError(problem=said, problem_mark=mark)
+            return super().compose_node(parent, index)
 
         def construct_mapping(self, node, deep=False):
             found = {}

@@ -6,11 +6,12 @@ from collections.abc import Mapping
 
 import jax
 import numpy as np
-from rich.console import Console
 
 import consilience as cs
 from consilience.cli import beta, build, data, defaults, earlier, runs
 from consilience.cli.runs import Run
+from consilience.datasets.frames import write_frame
+from consilience.experiments.console import console as make_console
 from consilience.experiments.pictures import save
 from consilience.inference.contract import check_names
 from consilience.nn.executables import tracing
@@ -52,7 +53,7 @@ def check(config: Mapping, rows: cs.MultimodalData) -> None:
 
 def train(run: Run, rows: cs.MultimodalData, *, resume: bool, quiet: bool) -> None:
     """Train, and write model, history and picture into the run's folder."""
-    console, config = Console(), run.config
+    console, config = make_console(), run.config
     rows, held = parts(config, rows)
     started = time.perf_counter()
     try:
@@ -97,7 +98,7 @@ def _stopping(config: Mapping) -> cs.EarlyStopping | None:
 
 def _write(fitted: cs.Fitted, run: Run) -> None:
     fitted.save(run.folder / runs.MODEL)
-    fitted.history.to_frame().to_csv(run.folder / runs.HISTORY)
+    write_frame(fitted.history.to_frame(), run.folder / runs.HISTORY, overwrite=True)
     save(cs.plot_training(fitted.history), run.folder / runs.PICTURE)
 
 

@@ -46,6 +46,10 @@ class FileRows:
         self._file = os.open(place.path, os.O_RDONLY)
         weakref.finalize(self, os.close, self._file)
 
+    def __reduce__(self) -> tuple:
+        """A copy opens the file itself: numbers of open files are of one process."""
+        return FileRows, (self.place, self.dtype, self.shape)
+
     def block(self, start: int, stop: int) -> np.ndarray:
         _, offset, stride = self.place
         if stride != self.width:

@@ -8,6 +8,7 @@ import numpy as np
 from jaxtyping import Array, Shaped
 
 from consilience.datasets.data import MultimodalData
+from consilience.datasets.writing import replacing
 
 if TYPE_CHECKING:
     import pandas
@@ -67,7 +68,7 @@ def write_frame(
         ValueError: the extension is another.
         FileExistsError: the file is there and `overwrite` is False.
         ImportError: Parquet, without pyarrow.
-        OSError: the file cannot be written.
+        OSError: the file cannot be written; no regular file stands there.
     """
     path = Path(path)
     if path.suffix not in WRITERS:
@@ -76,7 +77,8 @@ def write_frame(
         )
     if path.exists() and not overwrite:
         raise FileExistsError(f"path: expected a new file, got {path}, which is there")
-    WRITERS[path.suffix](frame, path)
+    with replacing(path) as partial:
+        WRITERS[path.suffix](frame, partial)
 
 
 def write_frames(
@@ -89,8 +91,12 @@ def write_frames(
     """Write one file a modality into a folder, which `read` understands again.
 
     Raises:
-        ValueError, FileExistsError, ImportError, OSError: as in `write_frame`.
+        ValueError: a name that is none for a file; else as in `write_frame`.
+        FileExistsError, ImportError, OSError: as in `write_frame`.
     """
+    for name in frames:
+        if not name or Path(name).name != name:
+            raise ValueError(f"frames: expected names for files, got {name!r}")
     paths = {name: Path(folder) / f"{name}{suffix}" for name in frames}
     for name, path in paths.items():
         write_frame(frames[name], path, overwrite=overwrite)

@@ -49,7 +49,7 @@ def write_folder(data: "StreamedData", folder: Path) -> None:
     Raises:
         ValueError: the folder is there and not empty; a masked array of whole numbers.
     """
-    if folder.exists() and any(folder.iterdir()):
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise ValueError(f"folder: expected a new or empty one, got {folder}")
     folder.mkdir(parents=True, exist_ok=True)
     _write_records(data, folder / "rows.npy")

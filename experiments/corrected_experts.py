@@ -16,7 +16,6 @@ import jax
 import numpy as np
 import optax
 from numpyro.infer import SVI
-from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
@@ -28,6 +27,8 @@ from consilience.datasets import (
     quadrants_and_word,
 )
 from consilience.datasets.digits import QUADRANTS
+from consilience.datasets.writing import write_text
+from consilience.experiments.console import console as make_console
 from consilience.experiments.linear_models import exact_log_density
 from consilience.experiments.options import one_of, whole_number
 from consilience.experiments.stops import train_with_stops
@@ -199,12 +200,12 @@ def run(options: argparse.Namespace) -> None:
         tasks["tcga"] = tcga(options.tcga)
     if options.only:
         tasks = {options.only: tasks[options.only]}
-    console, found = Console(), {}
+    console, found = make_console(), {}
     for title, task in tasks.items():
         found[title] = []
         for name in track(options.aggregations, title):
             found[title] += measure(task, name, options.seeds, options.steps)
-            options.out.write_text(json.dumps(found))
+            write_text(options.out, json.dumps(found))
         for table in tables(title, found[title]):
             console.print(table)
 

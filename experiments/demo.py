@@ -12,7 +12,6 @@ import jax
 import numpy as np
 import optax
 from numpyro.infer import SVI
-from rich.console import Console
 from rich.table import Table
 
 from consilience.datasets import (
@@ -21,13 +20,17 @@ from consilience.datasets import (
     quadrants_and_word,
 )
 from consilience.datasets.digits import QUADRANTS
+from consilience.datasets.writing import replacing, write_text
 from consilience.evaluation.plot_training import plot_training
 from consilience.experiments import coherence, pictures
+from consilience.experiments.console import console as make_console
 from consilience.experiments.options import (
+    a_path,
     non_negative,
     one_of,
     positive,
     probability,
+    seed,
     share,
     whole_number,
 )
@@ -69,10 +72,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options of the demo."""
     output = parser.add_argument_group("output")
     output.add_argument(
-        "--out", type=Path, default=Path("demo"), help="folder to write"
+        "--out", type=a_path, default=Path("demo"), help="folder to write"
     )
     output.add_argument("--overwrite", action="store_true", help="replace its files")
-    output.add_argument("--quiet", action="store_true", help="no progress bar")
+    output.add_argument("--quiet", action="store_true", help="no progress")
     data = parser.add_argument_group("data")
     data.add_argument(
         "--missing", type=probability, default=0.3, help="share of modalities to hide"
@@ -146,9 +149,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     training.add_argument(
         "--learning-rate", type=positive, default=5e-3, help="of Adam, decays to 0"
     )
-    training.add_argument(
-        "--seed", type=whole_number(0), default=0, help="of everything"
-    )
+    training.add_argument("--seed", type=seed, default=0, help="of everything")
     evaluation = parser.add_argument_group("evaluation")
     evaluation.add_argument(
         "--samples",
@@ -171,7 +172,7 @@ def run(options: argparse.Namespace) -> None:
     into the output folder.
     """
     _prepare(options.out, options.overwrite)
-    console = Console()
+    console = make_console()
     keys = jax.random.split(jax.random.key(options.seed), 6)
     train, test = data_sets(keys[0], options)
     console.print(
@@ -191,17 +192,17 @@ def run(options: argparse.Namespace) -> None:
     console.print(f"trained in {time.perf_counter() - started:.0f} s")
     results = likelihoods(keys[2], fitted, test, options.samples)
     console.print(table(results, options.samples))
-    with open(options.out / "likelihoods.json", "w") as file:
-        json.dump([result.summary() for result in results], file, indent=2)
+    summaries = [result.summary() for result in results]
+    write_text(options.out / "likelihoods.json", json.dumps(summaries, indent=2))
     shared = coherence.measure(keys[5], fitted, train, test)
     console.print(coherence.table(shared), coherence.averages(shared), sep="\n")
-    with open(options.out / "coherence.json", "w") as file:
-        json.dump(shared.summary(), file, indent=2)
+    write_text(options.out / "coherence.json", json.dumps(shared.summary(), indent=2))
     _draw(keys[3], fitted, test, options.out)
     tree = fitted.to_datatree(
         keys[4], test, num_samples=options.draws, num_predictive=20
     )
-    tree.to_netcdf(options.out / "posterior.nc")
+    with replacing(options.out / "posterior.nc") as partial:
+        tree.to_netcdf(partial)
     for name in FILES:
         console.print(f"wrote {options.out / name}")
 

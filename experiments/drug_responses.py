@@ -19,14 +19,15 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 from numpyro.infer import SVI
-from rich.console import Console
 from rich.table import Table
 from scipy import stats
 
 import consilience.guides as guides
 import consilience.models as models
 from consilience.datasets import MultimodalData
+from consilience.datasets.writing import write_text
 from consilience.evaluation import predictive_intervals, predictive_log_density
+from consilience.experiments.console import console as make_console
 from consilience.experiments.options import whole_number
 from consilience.inference import (
     AnnealingSchedule,
@@ -253,10 +254,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> None:
     """Train all, print the tables, write all figures as JSON."""
-    console, records = Console(), []
+    console, records = make_console(), []
     for record in measure(options.file, options.splits, options.epochs, options.dims):
         records.append(record)
-        options.out.write_text(json.dumps(records, indent=2))
+        write_text(options.out, json.dumps(records, indent=2))
     for table in tables(records):
         console.print(table)
 

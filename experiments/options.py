@@ -3,10 +3,25 @@
 import argparse
 import math
 from collections.abc import Callable
+from pathlib import Path
+
+MOST, MOST_SEED = 2**31 - 1, 2**32 - 1  # of 32 bits, with sign and without
 
 
-def whole_number(at_least: int) -> Callable[[str], int]:
-    """An integer with a lower bound."""
+def a_path(text: str) -> Path:
+    """A path that is not empty: none is the working folder by accident."""
+    if not text.strip():
+        raise argparse.ArgumentTypeError(f"expected a path, got {text!r}")
+    return Path(text)
+
+
+def seed(text: str) -> int:
+    """One of JAX: of larger numbers it would take the last 32 bits alone."""
+    return whole_number(0, MOST_SEED)(text)
+
+
+def whole_number(at_least: int, at_most: int = MOST) -> Callable[[str], int]:
+    """An integer between bounds."""
 
     def parse(text: str) -> int:
         try:
@@ -16,6 +31,10 @@ def whole_number(at_least: int) -> Callable[[str], int]:
         if value is None or value < at_least:
             raise argparse.ArgumentTypeError(
                 f"expected a whole number of {at_least} or more, got {text!r}"
+            )
+        if value > at_most:
+            raise argparse.ArgumentTypeError(
+                f"expected a whole number of {at_most} or less, got {text!r}"
             )
         return value
 

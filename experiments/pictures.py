@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from consilience.datasets.digits import QUADRANTS, assemble, likeliest_word
+from consilience.datasets.writing import replacing
 from consilience.evaluation.plot_completions import Completion, plot_completions
 from consilience.evaluation.style import BLUE, GREY, ORANGE
 
@@ -76,5 +77,8 @@ def save(figure: "Figure", path: Path, **settings) -> None:
     """Write a figure, with settings of `savefig`, and forget it."""
     import matplotlib.pyplot as plt
 
-    figure.savefig(path, **settings)
-    plt.close(figure)
+    try:
+        with replacing(path) as partial:
+            figure.savefig(partial, format=path.suffix.removeprefix("."), **settings)
+    finally:
+        plt.close(figure)

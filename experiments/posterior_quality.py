@@ -17,9 +17,10 @@ import jax
 import jax.numpy as jnp
 import optax
 from numpyro.infer import SVI
-from rich.console import Console
 from rich.table import Table
 
+from consilience.datasets.writing import write_text
+from consilience.experiments.console import console as make_console
 from consilience.experiments.families import (
     laplace_floor,
     private_floor,
@@ -187,7 +188,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> None:
     """Train every guide, print the table, write all figures as JSON."""
-    console, records = Console(), []
+    console, records = make_console(), []
     key_truth, key_train, key_test = jax.random.split(jax.random.key(0), 3)
     for case in cases(key_truth):
         if options.only and not any(part in case.name for part in options.only):
@@ -196,7 +197,7 @@ def run(options: argparse.Namespace) -> None:
         kl = excess(key_test, case, params)
         records.append({"guide": case.name, "kl": kl, "floor": case.floor})
         console.print(records[-1])
-        options.out.write_text(json.dumps(records, indent=2))
+        write_text(options.out, json.dumps(records, indent=2))
     console.print(table(records))
 
 

@@ -14,14 +14,15 @@ import jax
 import numpy as np
 import optax
 from numpyro.infer import SVI
-from rich.console import Console
 from rich.table import Table
 
 import consilience.guides as guides
 import consilience.models as models
 from consilience.datasets import MultimodalData, quadrants_and_word
 from consilience.datasets.digits import QUADRANTS
+from consilience.datasets.writing import write_text
 from consilience.evaluation import clustering_scores
+from consilience.experiments.console import console as make_console
 from consilience.experiments.options import whole_number
 from consilience.experiments.stops import train_with_stops
 from consilience.inference import MaskedELBO, log_likelihood, posterior
@@ -135,11 +136,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> None:
     """Train all, print the table, write all figures as JSON."""
-    console, records = Console(), []
+    console, records = make_console(), []
     for record in measure(options.seeds, options.steps):
         records.append(record)
         console.print(record)
-        options.out.write_text(json.dumps(records, indent=2))
+        write_text(options.out, json.dumps(records, indent=2))
     for table in tables(records):
         console.print(table)
 

@@ -3,6 +3,7 @@
 import math
 from abc import abstractmethod
 from collections.abc import Callable, Mapping
+from copyreg import pickle
 from types import MappingProxyType
 from typing import NamedTuple
 
@@ -18,6 +19,15 @@ from consilience.inference.estimators import STL, Estimator
 from consilience.inference.reductions import Draws, average
 from consilience.inference.terms import Evaluation, Terms, Views
 from consilience.nn.sizes import check_positive
+
+
+def read_only(weights: Mapping[str, float]) -> Mapping[str, float]:
+    """A view of weights that nobody changes."""
+    return MappingProxyType(dict(weights))
+
+
+# Python copies and pickles no such view by itself.
+pickle(MappingProxyType, lambda view: (read_only, (dict(view),)))
 
 
 class Values(NamedTuple):
@@ -81,7 +91,7 @@ class MultimodalELBO(ELBO):
         check_estimator(estimator, type(self).__name__, self.weighted)
         super().__init__(num_particles=num_particles)
         self.beta, self.estimator = beta, estimator
-        self.weights = MappingProxyType(dict(weights or {}))
+        self.weights = read_only(weights or {})
         self._frozen = True
 
     def __setattr__(self, name: str, value: object) -> None:

@@ -9,14 +9,44 @@ import dataclasses
 import functools
 import inspect
 from collections.abc import Callable, Mapping, Sequence
-from weakref import WeakKeyDictionary
 
 import jax
 import numpy as np
 from numpyro.infer.elbo import ELBO
 
 _PLAIN = (bool, int, float, str, type(None))
-_MADE = WeakKeyDictionary()  # what recorded functions returned: function, arguments
+
+
+class Made:
+    """A function that a recorded one returned, and how: it can be pickled.
+
+    Attributes:
+        make: the recorded function.
+        arguments: that it was given, by name.
+    """
+
+    def __init__(self, function: Callable, make: Callable, arguments: Mapping):
+        functools.update_wrapper(self, function)
+        self.make, self.arguments = make, dict(arguments)
+
+    def __call__(self, *args, **kwargs):
+        return self.__wrapped__(*args, **kwargs)
+
+    def __repr__(self) -> str:
+        return f"<{self.__qualname__}>"
+
+    def __reduce__(self) -> tuple:
+        return _make_again, (self.make, self.arguments)
+
+    def __copy__(self) -> "Made":
+        return self  # as functions have it
+
+    def __deepcopy__(self, memo: dict) -> "Made":
+        return self
+
+
+def _make_again(make: Callable, arguments: Mapping) -> Made:
+    return make(**arguments)
 
 
 def recorded[**P, T](make: Callable[P, T]) -> Callable[P, T]:
@@ -25,11 +55,10 @@ def recorded[**P, T](make: Callable[P, T]) -> Callable[P, T]:
 
     @functools.wraps(make)
     def recording(*args: P.args, **kwargs: P.kwargs) -> T:
-        made = make(*args, **kwargs)
+        function = make(*args, **kwargs)
         bound = signature.bind(*args, **kwargs)
         bound.apply_defaults()
-        _MADE[made] = (recording, bound.arguments)
-        return made
+        return Made(function, recording, bound.arguments)
 
     recording.recorded = True
     return recording
@@ -100,8 +129,8 @@ def name_of(value: object) -> str:
 
 def _making(value: object) -> tuple[object, Mapping | None]:
     """The constructor or function that an object came from, and its arguments."""
-    if inspect.isfunction(value) and value in _MADE:
-        return _MADE[value]
+    if isinstance(value, Made):
+        return value.make, value.arguments
     made = type(value)
     if dataclasses.is_dataclass(made):
         names = [field.name for field in dataclasses.fields(made) if field.init]

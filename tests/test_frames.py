@@ -145,7 +145,7 @@ def test_files_are_not_overwritten_by_accident(tmp_path):
         ValueError, match=r"path: expected a file \.csv, .*got 'a\.xlsx'"
     ):
         cs.write_frame(frame, tmp_path / "a.xlsx")
-    with pytest.raises(OSError, match="non-existent directory"):
+    with pytest.raises(OSError, match="expected a folder that exists"):
         cs.write_frames({"b": frame}, tmp_path / "nowhere")
 
 
@@ -169,3 +169,12 @@ def test_parquet_without_pyarrow_says_what_to_install(tmp_path, monkeypatch):
     ):
         with pytest.raises(ImportError, match=r"pip install 'consilience\[parquet\]'"):
             call()
+
+
+@pytest.mark.parametrize("name", ["../a", "a/b", "/a", ""])
+def test_names_stay_within_the_folder(name, tmp_path):
+    (tmp_path / "in").mkdir()
+    frame = pd.DataFrame({"x": [1.0]}, index=["s1"])
+    with pytest.raises(ValueError, match="frames: expected names for files, got"):
+        cs.write_frames({name: frame}, tmp_path / "in")
+    assert not list((tmp_path / "in").iterdir())

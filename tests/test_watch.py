@@ -20,7 +20,7 @@ import tiny
 import consilience as cs
 from consilience.training.history import Epoch
 from consilience.training.signals import Signals
-from consilience.training.watch import Bar
+from consilience.training.watch import Bar, Lines, progress
 
 NAN = float("nan")
 
@@ -102,9 +102,14 @@ def test_what_is_no_callback_is_refused():
 # The bar
 
 
-def shown(**settings):
+class Terminal(io.StringIO):
+    def isatty(self):
+        return True
+
+
+def shown(stream=Terminal, **settings):
     """Text of the bar, and the fit."""
-    text = io.StringIO()
+    text = stream()
     with redirect_stderr(text):
         fitted = tiny.fit(**{"progress": True} | settings)
     return text.getvalue(), fitted
@@ -121,6 +126,56 @@ def test_the_bar_shows_bound_validation_rate_reconstruction_and_speed():
     assert last.startswith("epoch 3/3: 100%|")
     assert last.endswith(numbers)
     assert re.search(r"\d\d:\d\d<00:00, [\d.]+k? rows/s, ", last)
+
+
+@pytest.mark.parametrize(("stream", "term"), [(io.StringIO, ""), (Terminal, "dumb")])
+def test_what_is_no_terminal_gets_a_line_for_a_twentieth(stream, term, monkeypatch):
+    monkeypatch.setenv("TERM", term)
+    text, fitted = shown(stream, num_epochs=45, validation=tiny.data())
+    assert "\r" not in text
+    lines = text.splitlines()
+    assert [line.split(":")[0] for line in lines] == [
+        f"epoch {n}/45" for n in (*range(3, 46, 3),)
+    ]
+    history = fitted.history
+    for line, epoch in zip(lines, range(2, 45, 3), strict=True):
+        assert f"bound {history.bound[epoch]:.2f}, " in line
+        assert f"validation {history.validation[epoch]:.2f}, " in line
+
+
+def test_the_last_line_of_a_training_that_ends_early_is_said():
+    text, _ = shown(
+        io.StringIO, num_epochs=400, callbacks=[lambda epoch, _: epoch.epoch == 24]
+    )
+    assert [line.split(":")[0] for line in text.splitlines()] == [
+        "epoch 20/400",
+        "epoch 25/400",
+    ]
+
+
+def test_long_blocks_have_a_line_a_minute(monkeypatch, capsys):
+    clock = iter(np.arange(0, 10_000, 25.0))
+    monkeypatch.setattr(
+        "consilience.training.watch.time.monotonic", lambda: next(clock)
+    )
+    lines = Lines()
+    for i in range(8):
+        lines.show(Epoch(i, i, -1.5, -1, 0.5, NAN, NAN, 0, 1.0, 1.0), 1000)
+    assert [line.split(":")[0] for line in capsys.readouterr().err.splitlines()] == [
+        "epoch 3/1000",
+        "epoch 6/1000",
+    ]
+
+
+def test_a_notebook_has_a_bar_though_it_is_no_terminal(monkeypatch):
+    ipython = types.ModuleType("IPython")
+    ipython.get_ipython = type("ZMQInteractiveShell", (), {})
+    monkeypatch.setitem(sys.modules, "IPython", ipython)
+    monkeypatch.setitem(sys.modules, "ipywidgets", None)
+    with redirect_stderr(io.StringIO()):
+        made = progress(True, 10, 0)
+        made.close()
+    assert isinstance(made, Bar)
 
 
 def test_no_bar_if_none_is_wanted():

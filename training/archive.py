@@ -4,12 +4,10 @@
 written depends on the contents alone: the same contents give the same bytes.
 """
 
-import errno
 import hashlib
 import io
 import json
 import os
-import secrets
 import zipfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -18,10 +16,11 @@ from pathlib import Path
 import numpy as np
 
 from consilience.datasets.files import check_fits, check_regular
+from consilience.datasets.writing import target, write_bytes
 from consilience.training.encodings import Stored, decode, encode
 
 FORMAT, VERSION = "consilience", 1
-HEADER, CHECKSUM, PARTIAL = "header.json", "header.sha256", ".partial"
+HEADER, CHECKSUM = "header.json", "header.sha256"
 
 
 class ArchiveError(ValueError):
@@ -34,13 +33,10 @@ def write_archive(
     header: Mapping,
     arrays: Mapping[str, Stored],
 ) -> None:
-    """Write a file as a whole or not at all.
-
-    A temporary file in the same folder is written, synced and renamed; it is removed if
-    that fails. A writer that was killed leaves one behind, whose name ends in ".partial".
+    """Write a file as a whole or not at all, by `datasets.writing.replacing`.
 
     Args:
-        path: the file; one that is there is replaced.
+        path: the file; one that is there is replaced, a link is followed.
         kind: what it is, such as "checkpoint".
         header: what JSON can say; floats come back exactly, tuples as lists.
         arrays: by name; typed PRNG keys and bfloat16 too.
@@ -48,24 +44,11 @@ def write_archive(
     Raises:
         TypeError: an array of objects or records, by name.
         FileNotFoundError: there is no such folder.
-        OSError: the file cannot be written.
+        OSError: no regular file stands there (a folder, device, pipe, socket), or it
+            cannot be written.
     """
-    path = Path(path)
-    if not path.parent.is_dir():
-        text = "path: expected a folder that exists"
-        raise FileNotFoundError(errno.ENOENT, text, str(path.parent))
-    contents = _packed(kind, header, arrays)
-    partial = path.with_name(f".{path.name}.{secrets.token_hex(4)}{PARTIAL}")
-    try:
-        with open(partial, "xb") as file:
-            file.write(contents)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(partial, path)
-    except BaseException:
-        partial.unlink(missing_ok=True)
-        raise
-    _sync_folder(path.parent)
+    target(path)  # refused before anything is packed
+    write_bytes(path, packed(kind, header, arrays))
 
 
 def read_archive(path: str | os.PathLike, kind: str) -> tuple[dict, dict[str, Stored]]:
@@ -128,7 +111,8 @@ def _contents(path: str | os.PathLike) -> bytes:
     return path.read_bytes()
 
 
-def _packed(kind: str, header: Mapping, arrays: Mapping) -> bytes:
+def packed(kind: str, header: Mapping, arrays: Mapping) -> bytes:
+    """The bytes of a file; arguments as in `write_archive`."""
     entries, members = {}, {}
     for name, array in arrays.items():
         raw, encoding = encode(name, array)
@@ -204,13 +188,3 @@ def _array(path: str | os.PathLike, name: str, members: dict, entry: dict) -> St
 
 def _sha256(content: bytes) -> str:
     return hashlib.sha256(content).hexdigest()
-
-
-def _sync_folder(folder: Path) -> None:
-    """Have the renaming on disk too; only POSIX opens folders."""
-    if os.name == "posix":
-        handle = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(handle)
-        finally:
-            os.close(handle)

@@ -12,13 +12,9 @@ from pathlib import Path
 import jax
 from jaxtyping import PyTree
 
+from consilience.datasets.writing import PARTIAL
 from consilience.nn.sizes import check_positive
-from consilience.training.archive import (
-    PARTIAL,
-    ArchiveError,
-    read_archive,
-    write_archive,
-)
+from consilience.training.archive import ArchiveError, read_archive, write_archive
 from consilience.training.encodings import flatten, unflatten
 
 KIND = "checkpoint"

@@ -41,7 +41,8 @@ from consilience.training.steps import Schedule, Settings
 from consilience.training.stopping import EarlyStopping
 from consilience.training.unmeasured import Survey
 from consilience.training.validation import validator
-from consilience.training.watch import Bar, Callback, Watch
+from consilience.training.watch import Callback, Watch
+from consilience.training.watch import progress as looks_on
 
 
 @checked_kinds
@@ -94,7 +95,8 @@ def fit(
         mesh: one axis of devices that share every batch: `jax.make_mesh((4,), ("data",))`.
             With several processes those of all; only the first of them calls loggers and
             callbacks, writes checkpoints and shows the progress bar.
-        progress: show a progress bar.
+        progress: show a progress bar; where there is no terminal, a line for each twentieth
+            of the epochs.
 
     Warns:
         UserWarning: a modality or a column was never measured; a count is out of all
@@ -185,7 +187,7 @@ def _train(loop: Loop, state: SVIState, progress: bool) -> Fitted:
         with together():
             loop.watch.open(run.logged if resumed else None)
         stack.callback(loop.watch.close)
-        bar = Bar(progress and speaks(), total, run.done * rows)
+        bar = looks_on(progress and speaks(), total, run.done * rows)
         stack.callback(bar.close)
         loop.train(run, bar)
     return loop.fitted(run)

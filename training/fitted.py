@@ -24,6 +24,7 @@ from consilience.inference.datatree import to_datatree
 from consilience.inference.likelihood import LogLikelihood, log_likelihood
 from consilience.inference.posterior import generate, generate_from_prior, posterior
 from consilience.training.history import History
+from consilience.training.pickling import copied, reduced
 from consilience.training.provenance import of_fit
 from consilience.training.saving import save
 
@@ -49,6 +50,16 @@ class Fitted:
     history: History
     schema: MultimodalData
     best_state: SVIState | None = None
+
+    def __reduce__(self) -> tuple:
+        """As `save` has it: without the optimiser; see `consilience.training.pickling`."""
+        return reduced(self)
+
+    def __copy__(self) -> "Fitted":
+        return dataclasses.replace(self)
+
+    def __deepcopy__(self, memo: dict) -> "Fitted":
+        return copied(self, memo)
 
     @property
     def best(self) -> "Fitted":

@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Protocol, runtime_checkable
 
+from consilience.datasets.writing import target, write_text
+
 Numbers = Mapping[str, float | int]
 
 
@@ -37,7 +39,8 @@ class JSONLines:
     one refuses a file with anything in it. Numbers that are not finite are null.
 
     Args:
-        path: the file; its folder is made.
+        path: the file; its folder is made. A link is followed; what is no regular file
+            is refused when a run begins.
     """
 
     def __init__(self, path: str | os.PathLike):
@@ -45,15 +48,14 @@ class JSONLines:
 
     def open(self, step: int | None) -> None:
         self.path.parent.mkdir(parents=True, exist_ok=True)
+        target(self.path)  # a pipe would be read for ever
         lines = self._lines()
         if step is None and lines:
             raise ValueError(
                 f"path: expected a new file, but {self.path} holds the log of another run"
             )
         kept = [line for line, of in lines if of <= (step or 0)]
-        partial = self.path.with_name(f".{self.path.name}.partial")
-        partial.write_text("".join(line + "\n" for line in kept))
-        partial.replace(self.path)
+        write_text(self.path, "".join(line + "\n" for line in kept))
 
     def log(self, step: int, numbers: Numbers) -> None:
         finite = {n: x if math.isfinite(x) else None for n, x in numbers.items()}

@@ -25,7 +25,7 @@ from consilience.training.signals import Signals
 from consilience.training.sources import Source
 from consilience.training.steps import Settings, segments
 from consilience.training.stopping import EarlyStopping, better
-from consilience.training.watch import Bar, Watch
+from consilience.training.watch import Bar, Lines, Watch
 
 
 @dataclasses.dataclass(frozen=True)
@@ -65,7 +65,7 @@ class Loop:
         """A segment on the device, traced once for each number of steps."""
         return segments(self.svi, self.source.take, self.settings)
 
-    def train(self, run: Run, bar: Bar) -> None:
+    def train(self, run: Run, bar: Bar | Lines) -> None:
         """Walk to the end, or to where something says stop; `run` is changed."""
         run.stopped = self._enough(run)
         while run.epoch < self.num_epochs and not run.stopped:

@@ -52,6 +52,11 @@ def save(fitted: "Fitted", path: str | os.PathLike) -> None:
         ValueError: SVI holds further arguments of model and guide.
         OSError: the file cannot be written.
     """
+    write_archive(path, KIND, *described(fitted))
+
+
+def described(fitted: "Fitted") -> tuple[dict, dict]:
+    """Header and arrays of the file."""
     svi, writer = fitted.svi, Writer(public_names())
     if svi.static_kwargs:
         raise ValueError(
@@ -59,7 +64,7 @@ def save(fitted: "Fitted", path: str | os.PathLike) -> None:
             f"{', '.join(svi.static_kwargs)}"
         )
     programs = {"guide": svi.guide, "model": svi.model, "elbo": svi.loss}
-    described = {
+    header = {
         "versions": {name: version(name) for name in PACKAGES},
         "x64": jax.config.jax_enable_x64,
         "schema": writer.describe(_blank(fitted.schema)),
@@ -70,7 +75,7 @@ def save(fitted: "Fitted", path: str | os.PathLike) -> None:
     states = {"state": trained(svi, fitted.state)}
     if fitted.best_state is not None:
         states["best"] = trained(svi, fitted.best_state)
-    write_archive(path, KIND, described, writer.arrays | flatten(states))
+    return header, writer.arrays | flatten(states)
 
 
 def trained(svi: SVI, state: SVIState) -> dict:

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import jax
 
-from consilience.experiments.options import whole_number
+from consilience.datasets.writing import write_text
+from consilience.experiments.options import a_path, whole_number
 from consilience.experiments.paper import mst, report, table1, table2, table3, table4
 from consilience.experiments.paper.study import Budget, Cell, read, run_study
 
@@ -36,7 +37,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--out",
-        type=Path,
+        type=a_path,
         default=Path("paper"),
         metavar="FOLDER",
         help="results as .json, the page as paper.md, pictures as .png",
@@ -84,7 +85,7 @@ def run(options: argparse.Namespace) -> None:
     if options.table != "page":
         _study(options)
     text = report.written(options.out, TABLES)
-    (options.out / PAGE).write_text(text)
+    write_text(options.out / PAGE, text)
     print(f"{options.out / PAGE} has the tables")
 
 

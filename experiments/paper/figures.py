@@ -15,6 +15,7 @@ from scipy.optimize import linear_sum_assignment
 
 from consilience.datasets import MultimodalData, Simulated
 from consilience.datasets.nonlinear_simulators import LABEL
+from consilience.datasets.writing import replacing
 from consilience.evaluation.style import color, marker, styled
 from consilience.experiments.paper.nonlinear import ROWS, Row
 from consilience.experiments.pictures import save
@@ -85,7 +86,8 @@ def keep(
     path = _file(folder, row)
     path.parent.mkdir(parents=True, exist_ok=True)
     true = {"true_z": simulated.latents[:count], "true_x": some.values["x"]}
-    np.savez_compressed(path, z=z, x=x, label=some.values[LABEL], **true)
+    with replacing(path) as partial, open(partial, "xb") as file:
+        np.savez_compressed(file, z=z, x=x, label=some.values[LABEL], **true)
 
 
 def _mean_at(z, model: Callable, params: dict, data: MultimodalData) -> np.ndarray:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import jax
 
+from consilience.experiments.options import a_path
 from consilience.experiments.paper.mst_data import (
     Rows,
     Sources,
@@ -75,7 +76,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("mst, files of yours")
     group.add_argument(
         "--data",
-        type=Path,
+        type=a_path,
         metavar="FOLDER",
         help="has MNIST's files (IDX or mnist.npz) and SVHN's (.mat, cropped digits)",
     )

@@ -15,6 +15,8 @@ from typing import NamedTuple
 
 import jax
 
+from consilience.datasets.writing import write_text
+
 PACKAGES = ("consilience", "numpyro", "jax", "jaxlib", "flax", "optax", "numpy")
 
 
@@ -189,12 +191,7 @@ def read(path: Path) -> dict[str, dict]:
 def write(path: Path, cells: Mapping[str, Mapping]) -> None:
     """Replace the file in one go: killed in between, the old one stays whole."""
     text = json.dumps({"cells": _plain(cells)}, indent=1, allow_nan=False)
-    aside = path.with_name(path.name + ".part")
-    with open(aside, "w") as file:
-        file.write(text + "\n")
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(aside, path)
+    write_text(path, text + "\n")
 
 
 def _plain(value):

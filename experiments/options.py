@@ -11,7 +11,7 @@ MOST, MOST_SEED = 2**31 - 1, 2**32 - 1  # of 32 bits, with sign and without
 def a_path(text: str) -> Path:
     """A path that is not empty: none is the working folder by accident."""
     if not text.strip():
-        raise argparse.ArgumentTypeError(f"expected a path, got {text!r}")
+        raise argparse.ArgumentTypeError("expected a path, got an empty text")
     return Path(text)
 
 

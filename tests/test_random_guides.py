@@ -85,7 +85,7 @@ def test_later_sites_have_the_density_that_they_are_drawn_from(estimator, rng_ke
 
 
 def test_a_conditional_prior_draws_its_subsets_afresh(example, rng_key):
-    truth, data, params, _ = example
+    _, data, params, _ = example
     prior = cs.vamp_prior(GUIDE, data)
     params = params | {p: data.values[n] for n, p in prior.parameters.items()}
     run = numpyro.handlers.substitute(numpyro.handlers.seed(GUIDE, rng_key), params)

@@ -17,6 +17,7 @@ from consilience.evaluation import plot_comparison
 from consilience.experiments.console import console
 from consilience.experiments.options import a_path
 from consilience.experiments.pictures import save
+from consilience.inference.pareto import threshold
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -71,7 +72,7 @@ def run(options: argparse.Namespace) -> None:
         estimates[str(folder)] = estimate
     table = rank(estimates, round_to="none")
     table.index.name = "run"
-    console().print(_shown(table, rows.size))
+    console().print(_shown(table, rows.size, options.draws))
     for path in paths:
         if outputs.is_picture(path):
             save(plot_comparison(table), path)
@@ -80,15 +81,18 @@ def run(options: argparse.Namespace) -> None:
         print(f"wrote {path}")
 
 
-def _shown(table: "DataFrame", samples: int) -> Table:
+def _shown(table: "DataFrame", samples: int, draws: int) -> Table:
     """The ranking to be read."""
+    most = f"k̂ > {threshold(draws):.2f}"
+    error = table.monte_carlo_error.max()
     caption = (
-        "± paired standard error, from the samples' own differences. k̂ > 0.7: samples whose "
-        "estimate is not to be trusted; a better guide looks like a better model there."
+        "± paired standard error, from the samples' own differences, in which the errors of "
+        f"{draws} draws are contained (alone up to {error:.1f}). {most}: samples whose "
+        "estimate may be far off; a better guide looks like a better model there."
     )
     made = Table(title=f"log-likelihood of {samples} samples, nats", caption=caption)
     made.add_column("run")
-    for title in ("log p(x)", "less the best", "weight", "k̂ > 0.7"):
+    for title in ("log p(x)", "less the best", "weight", most):
         made.add_column(title, justify="right")
     for name, line in table.iterrows():
         made.add_row(

@@ -63,7 +63,8 @@ def run(options: argparse.Namespace) -> None:
 
     For each subset S of modalities (each one, all but each, all): log p(S) in nats a sample
     in the units of DATA, log p(rest | S), the effective sample size of the importance
-    samples and the share of samples whose estimate is not to be trusted (Pareto k̂ > 0.7).
+    samples and the share of samples whose estimate may be far off (Pareto k̂ above what
+    so many samples bear, 0.67 of 1000).
     Rates and distortions where samples have two modalities or more.
     """
     names = _names(options)

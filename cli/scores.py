@@ -8,7 +8,8 @@ from rich.table import Table
 
 import consilience as cs
 from consilience.cli.applied import Applied
-from consilience.inference.reliability import RELIABLE, TOLERATED
+from consilience.inference.pareto import threshold
+from consilience.inference.reliability import TOLERATED
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -27,7 +28,7 @@ class Line(NamedTuple):
         log_p_rest: log p(rest | S) of samples that have more than S; NaN without any.
         log_p_rest_se: its standard error.
         effective_sample_size: mean over samples.
-        not_trusted: share of samples with k̂ > 0.7 for S or for all.
+        not_trusted: share of samples whose estimate is not reliable for S or for all.
     """
 
     given: str
@@ -75,7 +76,7 @@ def _line(given: str, rows, subset, estimate, whole) -> Line:
     subset, present = np.asarray(subset), np.asarray(rows.present)
     counts = subset.any(-1)
     more = counts & (present & ~subset).any(-1)
-    k = np.where(more, np.maximum(estimate.pareto_k, whole.pareto_k), estimate.pareto_k)
+    reliable = estimate.reliable & (whole.reliable | ~more)
     rest = np.asarray(whole.value, float) - np.asarray(estimate.value, float)
     return Line(
         given,
@@ -83,7 +84,7 @@ def _line(given: str, rows, subset, estimate, whole) -> Line:
         *_mean(np.asarray(estimate.value, float)[counts]),
         *_mean(rest[more]),
         float(estimate.effective_sample_size[counts].mean()),
-        float((~(k <= RELIABLE))[counts].mean()),
+        float((~reliable)[counts].mean()),
     )
 
 
@@ -103,18 +104,18 @@ def table(lines: list[Line]) -> "DataFrame":
 
 def shown(lines: list[Line], draws: int) -> Table:
     """The same to be read, with what to do where it is not to be trusted."""
+    most = f"k̂ > {threshold(draws):.2f}"
     caption = (
         f"± standard error over samples. ESS: effective size of {draws} importance samples. "
-        f"k̂ > {RELIABLE}: share of samples whose estimate is not to be trusted."
+        f"{most}: share of samples whose estimate may be far off, to either side."
     )
     if max(line.not_trusted for line in lines) > TOLERATED:
         caption += (
-            " Where it is large, log p(S) is too low; training longer, a mixture or "
-            "cholesky head or more features help, more draws do little."
+            " More --draws help, and a mixture or cholesky head or more features."
         )
     made = Table(title="log-likelihood, nats a sample", caption=caption)
     made.add_column("given S")
-    for title in ("samples", "log p(S)", "log p(rest | S)", "ESS", f"k̂ > {RELIABLE}"):
+    for title in ("samples", "log p(S)", "log p(rest | S)", "ESS", most):
         made.add_column(title, justify="right")
     for line in lines:
         rest = "–"

@@ -27,7 +27,11 @@ def compare(
     The table of `az.compare`, which `az.plot_compare` draws: `elpd` in nats, `elpd_diff`
     to the best model, with its standard error `dse` from the N paired differences
     (√N times their standard deviation), weights by stacking (Yao et al. 2018), and in
-    `diag_elpd` the number of rows with k̂ > 0.7.
+    `diag_elpd` the number of rows whose k̂ is above its threshold. `se` and `dse` contain
+    the Monte Carlo errors of the rows, which are part of their spread; how much they are
+    by themselves, for models with draws of their own, `monte_carlo_error` says of
+    `elpd_diff` (of the reference: of its `elpd`). Where it is most of `dse`, take more
+    samples.
 
     **The rows must be the same, in the same order,** in the same units, and held out from
     training: a `LogLikelihood` does not know its rows, only their number is checked. See
@@ -50,7 +54,20 @@ def compare(
     settings = {"reference": reference, "round_to": round_to}
     table = az.compare(found, method="pseudo-bma", **settings)
     weights = az.compare(_shifted(found), method="stacking", **settings)["weight"]
-    return table.assign(weight=weights)
+    errors = _errors(found, reference or table.index[0])
+    if round_to != "none":
+        errors = {name: float(f"{error:.2g}") for name, error in errors.items()}
+    return table.assign(weight=weights, monte_carlo_error=table.index.map(errors))
+
+
+def _errors(found: Mapping[str, "ELPDData"], reference: str) -> dict[str, float]:
+    """√Σ e² of both models of a difference; of the reference alone."""
+    square = {
+        name: float((x.elpd_i.coords["monte_carlo_error"].values ** 2).sum())
+        for name, x in found.items()
+    }
+    other = {name: 0.0 if name == reference else square[reference] for name in square}
+    return {name: (square[name] + other[name]) ** 0.5 for name in square}
 
 
 def _check_models(models: Mapping[str, LogLikelihood], reference: str | None) -> None:

@@ -6,7 +6,7 @@ import numpy as np
 from jaxtyping import Float
 
 from consilience.inference.likelihood import LogLikelihood
-from consilience.inference.reliability import RELIABLE
+from consilience.inference.pareto import threshold
 from consilience.nn.sizes import check_positive
 
 if TYPE_CHECKING:
@@ -22,16 +22,20 @@ def elpd(
     out and weighting again, as `az.loo` does, is wrong where every row has latents of its
     own. `elpd_i` and `pareto_k` are `[N]` over "datapoint"; `elpd_i` carries each row's
     Monte Carlo error and effective sample size as coordinates. `se` is that of the sum for
-    rows like these, √N times their spread, as ArviZ defines it. There is no effective
-    number of parameters: `p` is NaN. Rows that have nothing of what was asked for stay out.
+    rows like these, √N times their spread, as ArviZ defines it: the spread is that of log
+    p̂, and so contains the rows' Monte Carlo errors, which are independent (but for draws of
+    global latents, which rows share). There is no effective number of parameters: `p` is
+    NaN. `good_k` is the threshold of k̂ for K samples. Rows that have nothing of what was
+    asked for stay out.
 
-    Each log p̂ is biased downwards by about its Monte Carlo error² / 2, and by more where
-    k̂ > 0.7: a better guide looks like a better model. ArviZ's stacking fails for rows far
-    from 0 nats; `consilience.evaluation.compare` does not.
+    What no error contains is bias: log p̂ lies below log p on average, by about its Monte
+    Carlo error² / 2 and by more where k̂ is large: a better guide looks like a better model.
+    ArviZ's stacking fails for rows far from 0 nats; `consilience.evaluation.compare` does
+    not.
 
     Args:
         log_likelihood: of N rows, in nats over the units of the unscaled data.
-        num_samples: K, which ArviZ prints.
+        num_samples: K, where `log_likelihood` does not say it.
 
     Raises:
         TypeError: no `LogLikelihood`.
@@ -52,6 +56,8 @@ def elpd_of(
         check_positive(num_samples=num_samples)
     columns = checked(argument, log_likelihood)
     value, error, effective, k = columns
+    num_samples = log_likelihood.samples or num_samples
+    good = float(threshold(num_samples))
     coords = {"monte_carlo_error": error, "effective_sample_size": effective}
     rows = {"datapoint": np.arange(len(value))}
     by_row = {name: ("datapoint", x) for name, x in coords.items()}
@@ -62,8 +68,8 @@ def elpd_of(
         n_samples=num_samples,
         n_data_points=len(value),
         scale="log",
-        warning=bool((~(k <= RELIABLE)).any()),
-        good_k=RELIABLE,
+        warning=bool((~(k <= good)).any()),
+        good_k=good,
         elpd_i=DataArray(value, rows | by_row, ("datapoint",)),
         pareto_k=DataArray(k, rows, ("datapoint",)),
     )

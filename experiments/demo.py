@@ -41,6 +41,7 @@ from consilience.inference import (
     SUBSETS,
     LogLikelihood,
 )
+from consilience.inference.pareto import threshold
 from consilience.models import (
     MLPDecoder,
     NormalLikelihood,
@@ -258,7 +259,7 @@ class Result(NamedTuple):
 
     def summary(self) -> dict:
         """Means over rows, for JSON and the table."""
-        k = np.maximum(self.of_given.pareto_k, self.of_all.pareto_k)
+        reliable = self.of_given.reliable & self.of_all.reliable
         row = {"given": self.given}
         row |= _mean("log_p_given", self.of_given.value)
         if self.of_given is not self.of_all:
@@ -266,7 +267,7 @@ class Result(NamedTuple):
         ess = self.of_given.effective_sample_size.mean()
         return row | {
             "effective_sample_size": float(ess),
-            "share_not_trusted": float((~(k <= 0.7)).mean()),
+            "share_not_trusted": float((~reliable).mean()),
             "seconds": self.seconds,
         }
 
@@ -295,17 +296,17 @@ def likelihoods(
 
 def table(results: list[Result], num_samples: int) -> Table:
     """One readable table of test log-likelihoods."""
+    most = f"k̂ > {threshold(num_samples):.2f}"
     shown = Table(
         title="Test log-likelihood, nats a row (± standard error over rows)",
         caption=(
             f"ESS: effective size of {num_samples} importance samples for log p(S). "
-            "k̂ > 0.7: share of rows in which an estimate of the line is not to be trusted; "
-            "log p(S) is then too low, and log p(rest | S) = log p(all) − log p(S) may be "
-            "off either way."
+            f"{most}: share of rows in which an estimate of the line may be far off, to "
+            "either side."
         ),
     )
     shown.add_column("given S")
-    for title in ("log p(S)", "log p(rest | S)", "ESS", "k̂ > 0.7"):
+    for title in ("log p(S)", "log p(rest | S)", "ESS", most):
         shown.add_column(title, justify="right")
     shown.add_column("seconds", justify="right")
     for result in results:

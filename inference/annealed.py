@@ -133,11 +133,14 @@ def _rows(model, guide, schedule, rng_key, params, data, subset) -> LogLikelihoo
 class _Path(NamedTuple):
     """The two ends, over points `[N, D]`: all latents of a row in one vector.
 
+    A guide may be random given its parameters (`max_components` of a mixture of products
+    of experts): the key of a chain's draw is that of its density all along.
+
     Attributes:
-        draw: from a key to a draw of q and to its spread in 50 draws.
-        log_q: log q(z | x_S).
+        draw: from a key to a draw of q.
+        log_q: log q(z | x_S) of key and point, q being that which `draw(key)` draws from.
         log_p: log p(x_S, z).
-        scale: `[N, D]`, standard deviation of q.
+        scale: `[N, D]`, standard deviation of q in 50 draws.
     """
 
     draw: Callable
@@ -150,17 +153,12 @@ class _Path(NamedTuple):
         sample = sampler(rng_key, guide, params, data, subset)
         first = sample(rng_key)
         local, like = first.local, first.of_rows
-        given = programs.with_features(
-            programs.features(programs.run(guide, params, rng_key, {}, data, subset))
-        )
 
         def draw(key):
             return _join(sample(key).of_rows)
 
-        def log_q(z):
-            latents = _split(z, like)
-            trace = programs.run(guide, params, rng_key, given | latents, data, subset)
-            return sum(trace[n]["fn"].log_prob(latents[n]) for n in local)
+        def log_q(key, z):
+            return sample(key, _split(z, like)).log_q
 
         def log_p(z):
             latents = _split(z, like)
@@ -191,30 +189,30 @@ def _anneal(keys, path: _Path, temperatures, schedule, start, steps):
     def temperature(state, now):
         z, log_w, step, keys = state
         before, t, given = now
-        gap = jax.vmap(lambda z: path.log_p(z) - path.log_q(z))(z)
+        gap = jax.vmap(lambda key, z: path.log_p(z) - path.log_q(key, z))(starts, z)
         log_w = log_w + (t - before) * gap
         step = step if steps is None else given
         keys, now_keys = jnp.moveaxis(jax.vmap(jax.random.split)(keys), 1, 0)
         move = partial(_transition, path, t, schedule.num_leapfrog, step)
-        z, accepted = jax.vmap(move)(now_keys, z)
+        z, accepted = jax.vmap(move)(now_keys, starts, z)
         wanted = step * jnp.exp(0.5 * (accepted.mean(0) - ACCEPTANCE))
         return (z, log_w, wanted, keys), step
 
-    pairs = jax.vmap(jax.random.split)(keys)
-    z = jax.vmap(path.draw)(pairs[:, 0])
+    starts, keys = jnp.moveaxis(jax.vmap(jax.random.split)(keys), 1, 0)
+    z = jax.vmap(path.draw)(starts)
     given = jnp.zeros((len(temperatures) - 1, len(start))) if steps is None else steps
-    state = (z, jnp.zeros(z.shape[:2]), start, pairs[:, 1])
+    state = (z, jnp.zeros(z.shape[:2]), start, keys)
     over = (temperatures[:-1], temperatures[1:], given)
     (_, log_w, _, _), used = lax.scan(temperature, state, over)
     return log_w, used
 
 
-def _transition(path: _Path, t, num_leapfrog: int, step, rng_key, z):
+def _transition(path: _Path, t, num_leapfrog: int, step, rng_key, key_q, z):
     """One Hamiltonian move of every row at temperature t; masses as of q's scale."""
     key_momentum, key_accept = jax.random.split(rng_key)
 
     def log_density(z):
-        log_q = path.log_q(z)
+        log_q = path.log_q(key_q, z)
         return log_q + t * (path.log_p(z) - log_q)
 
     def gradient(z):

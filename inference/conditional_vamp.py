@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpyro.distributions as dist
 from jax.nn import logsumexp
-from jaxtyping import Array, Bool, Float, PyTree
+from jaxtyping import Array, Bool, Float, Key, PyTree
 
 from consilience.datasets.data import MultimodalData
 from consilience.inference import programs
@@ -32,6 +32,7 @@ class EqualMixture(dist.Distribution):
 
 
 def conditional_vamp(
+    rng_key: Key[Array, ""],
     prior: VampPrior,
     params: dict,
     features: PyTree[Float[Array, "rows modalities ..."]],
@@ -43,25 +44,26 @@ def conditional_vamp(
     Features of x_S and u^k_\S are pooled together; a modality that u^k lacks stays out.
 
     Args:
+        rng_key: of what is random in the guide beside its draws.
         prior: guide and pseudo-inputs.
         params: learned parameters of both.
         features: what the guide registered as "features" for `data`.
         data: N rows.
         subset: S.
     """
-    key = jax.random.key(0)  # only distributions are looked at
     learned = {name: params[p] for name, p in prior.parameters.items()}
     pseudo = prior.with_values(learned)
-    trace = programs.run(prior.guide, params, key, {}, pseudo, pseudo.present)
+    trace = programs.run(prior.guide, params, rng_key, {}, pseudo, pseudo.present)
 
-    def component(features_u, present_u) -> dist.Distribution:
+    def component(key, features_u, present_u) -> dist.Distribution:
         given = jax.tree.map(lambda x, u: _where(subset, x, u), features, features_u)
         both = subset | (data.present & present_u)
         fixed = programs.with_features(given)
         found = programs.run(prior.guide, params, key, fixed, data, both)
         return found[prior.site]["fn"]
 
-    each = (programs.features(trace), pseudo.present)
+    keys = jax.random.split(rng_key, pseudo.size)
+    each = (keys, programs.features(trace), pseudo.present)
     return EqualMixture(jax.vmap(component)(*each))
 
 

@@ -46,18 +46,20 @@ class Weighed(NamedTuple):
 
 
 def sampler(rng_key, guide, params, data, subset) -> Callable[..., Draw]:
-    """A function from a key, and values of global sites if fixed, to a draw.
+    """A function from a key, and values of sites that are fixed, to a draw.
 
-    Features are computed here, once for all draws.
+    Features are computed here, once for all draws. Draw and density are of one call: a
+    guide may be random given its parameters, and then every key has a q of its own, which
+    is drawn from or, with the sites of rows fixed, evaluated elsewhere.
     """
     first = programs.run(guide, params, rng_key, {}, data, subset)
     programs.require_params("guide", first, params)
     sites = programs.sites_of(programs.latent_sites(first))
     given = programs.with_features(programs.features(first))
 
-    def sample(key, shared=None) -> Draw:
-        fixed = given | (shared or {})
-        trace = programs.run(guide, params, key, fixed, data, subset)
+    def sample(key, fixed=None) -> Draw:
+        values = given | (fixed or {})
+        trace = programs.run(guide, params, key, values, data, subset)
         latents = {n: trace[n]["value"] for n in (*sites.local, *sites.shared)}
         log_q = sum(trace[name]["fn"].log_prob(latents[name]) for name in sites.local)
         return Draw(latents, sites.local, log_q)

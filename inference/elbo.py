@@ -125,7 +125,9 @@ class MultimodalELBO(ELBO):
         """Latents `[V, K, N, ...]` as they are decoded: as they were drawn."""
         return latents
 
-    def lend(self, params: dict, features, data: MultimodalData, subset, own) -> object:
+    def lend(
+        self, rng_key, params: dict, features, data: MultimodalData, subset, own
+    ) -> object:
         """The density that a view on `subset` lends to cross terms: q's own."""
         return own
 

@@ -8,13 +8,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
-from jaxtyping import Array, Bool, Float, Key
+from jaxtyping import Array, Bool, Float, Int, Key
 
 from consilience.datasets.data import MultimodalData
 from consilience.inference.chunks import check_subset, over_rows
 from consilience.inference.contract import inspect, require_data
 from consilience.inference.draws import weigher
-from consilience.inference.pareto import pareto_k, tail_size
+from consilience.inference.pareto import pareto_k, tail_size, threshold
 from consilience.inference.reliability import Reliability, reliability
 from consilience.nn.executables import Program
 from consilience.nn.kinds import checked_kinds
@@ -25,12 +25,15 @@ class LogLikelihood(NamedTuple):
     """An importance-sampled log-likelihood, per row.
 
     Attributes:
-        value: log p̂(x_S) in nats, over the units of the unscaled data. p̂ is unbiased,
-            its logarithm is biased downwards by about standard_error² / 2.
+        value: log p̂(x_S) in nats, over the units of the unscaled data. p̂ is unbiased; the
+            mean of its logarithm over draws lies below log p, by about standard_error² / 2
+            while k̂ is small. That is no correction of single rows: weights without large
+            ones among them leave k̂ small and `value` low, one giant both high.
         standard_error: of `value`, by the delta method.
         effective_sample_size: (Σ w)² / Σ w², between 1 and K.
-        pareto_k: k̂ of the weights' tail; above 0.7 `value` is not to be trusted.
+        pareto_k: k̂ of the weights' tail; see `reliable`.
         counts: rows that have any of what was asked for; the others' value is 0. None: all.
+        num_samples: K of each row, None where unknown.
     """
 
     value: Float[Array, " rows"]
@@ -38,6 +41,20 @@ class LogLikelihood(NamedTuple):
     effective_sample_size: Float[Array, " rows"]
     pareto_k: Float[Array, " rows"]
     counts: Bool[Array, " rows"] | None = None
+    num_samples: Int[Array, " rows"] | None = None
+
+    @property
+    def reliable(self) -> Bool[np.ndarray, " rows"]:
+        """Rows with k̂ up to its threshold, min(1 − 1/log₁₀ K, 0.7) (Vehtari et al. 2024).
+
+        Elsewhere `value` may be further off than `standard_error` says, to either side.
+        """
+        return np.asarray(self.pareto_k) <= threshold(self.num_samples)
+
+    @property
+    def samples(self) -> int | None:
+        """K, the least of all rows; None where unknown."""
+        return None if self.num_samples is None else int(np.min(self.num_samples))
 
     def counted(self) -> Float[np.ndarray, "figures rows"]:
         """The four figures of the rows that count, as doubles."""
@@ -45,12 +62,12 @@ class LogLikelihood(NamedTuple):
         return columns if self.counts is None else columns[:, np.asarray(self.counts)]
 
     def summary(self) -> Reliability:
-        """The mean over rows that count; warns where k̂ is large in many of them.
+        """The mean over rows that count; warns where many of them are not `reliable`.
 
         Raises:
             ValueError: no row counts.
         """
-        return reliability(*self.counted(), of=len(self.value))
+        return reliability(*self.counted(), self.samples, of=len(self.value))
 
 
 @checked_kinds
@@ -153,6 +170,7 @@ def conditional_log_likelihood(
         jnp.minimum(joint.effective_sample_size, known.effective_sample_size),
         jnp.where(counts, jnp.maximum(joint.pareto_k, known.pareto_k), -jnp.inf),
         counts,
+        joint.num_samples,
     )
 
 
@@ -236,4 +254,5 @@ def _summary(running: _Running, num_samples: int) -> LogLikelihood:
         standard_error=jnp.sqrt(jnp.maximum(1 / effective - 1 / num_samples, 0.0)),
         effective_sample_size=effective,
         pareto_k=pareto_k(running.largest, num_samples),
+        num_samples=jnp.full(effective.shape, num_samples),
     )

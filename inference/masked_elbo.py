@@ -55,10 +55,11 @@ class MaskedELBO(SubsetELBO):
         if self.conditional_prior is not None:
             require_features(sites, guide_trace, data)
 
-    def lend(self, params, features, data, subset, own):
+    def lend(self, rng_key, params, features, data, subset, own):
         if self.conditional_prior is None:
             return own
-        return conditional_vamp(self.conditional_prior, params, features, data, subset)
+        given = (params, features, data, subset)
+        return conditional_vamp(rng_key, self.conditional_prior, *given)
 
     def views(
         self, rng_key: Key[Array, ""], present: Bool[Array, "rows modalities"]

@@ -3,8 +3,25 @@
 import math
 
 import jax.numpy as jnp
+import numpy as np
 from jax import nn
-from jaxtyping import Array, Float
+from jaxtyping import Array, ArrayLike, Float
+
+MOST = 0.7
+
+
+def threshold(num_samples: ArrayLike | None = None) -> Float[np.ndarray, "..."]:
+    """Up to which k̂ of K samples an estimate is reliable: min(1 − 1/log₁₀ K, 0.7).
+
+    .5 at K = 100, .67 at 1000, .7 from 2200 on (Vehtari et al. 2024). Above, K is too small
+    for a tail like that: errors may be far larger than the standard error says.
+
+    Args:
+        num_samples: K; None where it is not known, for 0.7.
+    """
+    if num_samples is None:
+        return np.asarray(MOST)
+    return np.asarray(np.minimum(1 - 1 / np.log10(np.maximum(num_samples, 2.0)), MOST))
 
 
 def tail_size(num_samples: int) -> int:
@@ -17,9 +34,8 @@ def pareto_k(
 ) -> Float[Array, "..."]:
     """Shape k̂ of the generalised Pareto law of the largest weights, per row.
 
-    Up to 0.7 the estimate is reliable; above, more samples hardly help, a better guide
-    does (Vehtari et al. 2024). By the posterior mean of Zhang & Stephens (2009) with a
-    weak prior towards ½, in agreement with ArviZ's `psislw`.
+    By the posterior mean of Zhang & Stephens (2009) with a weak prior towards ½, in
+    agreement with ArviZ's `psislw`. What it should not exceed: `threshold`.
 
     Args:
         largest: the `tail_size(num_samples) + 1` largest log weights, in any order.

@@ -54,6 +54,8 @@ class Draw(NamedTuple):
         latents: `[V, K, N, ...]` by site of rows.
         log_weights: `[V, K, N]`, of the strata; they sum to 1 over K.
         root: distribution of the root site, a batch of V.
+        keys: `[V, K]`, of the calls that the later sites are of: a guide may be random
+            given its parameters, and their densities must be those that they are of.
         features: what the guide registered as "features", without a view axis, or None.
         shared: values of the global sites.
         shared_fns: their distributions.
@@ -62,6 +64,7 @@ class Draw(NamedTuple):
     latents: dict[str, jax.Array]
     log_weights: jax.Array
     root: dist.Distribution
+    keys: jax.Array
     features: object
     shared: dict[str, jax.Array]
     shared_fns: dict[str, dist.Distribution]
@@ -142,17 +145,18 @@ def draw(
         root = first[sites.root]["fn"]
         if stratified and is_mixture(root):
             given = subset if inner is None else inner
-            latents, log_weights = strata(key_strata, first, given)
+            latents, log_weights, keys = strata(key_strata, first, given)
         else:
             latents = {name: first[name]["value"][None] for name in sites.local}
-            log_weights = jnp.zeros((1, data.size))
-        return latents, log_weights, root, features(first)
+            log_weights, keys = jnp.zeros((1, data.size)), key_first[None]
+        return latents, log_weights, root, keys, features(first)
 
     def strata(key, first, subset):
         key_root, key_later = jax.random.split(key)
         roots, log_weights = component_draws(key_root, first[sites.root]["fn"])
+        keys = jax.random.split(key_later, len(roots))
         if not sites.later:
-            return {sites.root: roots}, log_weights
+            return {sites.root: roots}, log_weights, keys
         given = shared[0] | with_features(features(first))
         subset = jnp.broadcast_to(subset, (len(roots), *data.present.shape))
 
@@ -161,13 +165,12 @@ def draw(
             trace = run(guide, params, key, fixed, data, subset)
             return {name: trace[name]["value"] for name in sites.local}
 
-        keys = jax.random.split(key_later, len(roots))
-        return jax.vmap(later)(keys, roots, subset), log_weights
+        return jax.vmap(later)(keys, roots, subset), log_weights, keys
 
     keys = jax.random.split(rng_key, len(subsets))
     axes = (0, None if inner is None else 0, 0)
     try:
-        views = jax.vmap(view, axes, (0, 0, 0, None))(subsets, inner, keys)
+        views = jax.vmap(view, axes, (0, 0, 0, 0, None))(subsets, inner, keys)
     except ValueError as error:
         if "out_axes" not in str(error):
             raise
@@ -207,17 +210,25 @@ def features(trace: dict) -> object:
 
 
 def later_fns(
-    guide, params, features, data, subset, latents: dict, shared: dict, sites: Sites
+    rng_key,
+    guide,
+    params,
+    features,
+    data,
+    subset,
+    latents: dict,
+    shared: dict,
+    sites: Sites,
 ) -> dict:
     """Distributions of the guide's later row sites at given latents of one view.
 
-    The first site's come from `draw`; later ones are traced again, with features given.
+    The first site's come from `draw`; later ones are traced again, with features given
+    and the key of their draw, so that what else is random in the guide is the same.
     """
     if not sites.later:
         return {}
     given = {**latents, **shared, **with_features(features)}
-    key = jax.random.key(0)  # every random site is substituted
-    trace = run(guide, params, key, given, data, subset)
+    trace = run(guide, params, rng_key, given, data, subset)
     return {name: trace[name]["fn"] for name in sites.later}
 
 

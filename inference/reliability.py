@@ -6,8 +6,13 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import ArrayLike
 
-RELIABLE = 0.7  # Vehtari et al. 2024
+from consilience.inference.pareto import threshold
+
 TOLERATED = 0.05
+REMEDY = (
+    "Take more samples, a guide closer to the posterior (more features, a mixture or "
+    "full-covariance head), or annealed_log_likelihood for a few rows"
+)
 
 
 class Reliability(NamedTuple):
@@ -18,7 +23,7 @@ class Reliability(NamedTuple):
         standard_error: of `mean` as an estimate for rows like these: their spread.
         monte_carlo_error: of `mean` for these very rows: that of importance sampling.
         smallest_sample_size: the least effective sample size of a row.
-        unreliable: share of rows with k̂ > 0.7, or without any k̂.
+        unreliable: share of rows whose k̂ is above its threshold, or without any k̂.
         rows: how many count.
         left_out: rows that have nothing of what was asked for.
     """
@@ -37,6 +42,7 @@ def reliability(
     standard_error: ArrayLike,
     effective_sample_size: ArrayLike,
     pareto_k: ArrayLike,
+    num_samples: int | None = None,
     of: int | None = None,
 ) -> Reliability:
     """Summarise the rows that count; warn where more than 5 % of them are unreliable.
@@ -46,6 +52,7 @@ def reliability(
         standard_error: of importance sampling.
         effective_sample_size: of each row.
         pareto_k: of each row.
+        num_samples: K, on which the threshold of k̂ depends.
         of: number of all rows, if some do not count.
 
     Raises:
@@ -60,9 +67,9 @@ def reliability(
         raise ValueError(
             "log_likelihood: expected rows that have any of what was asked for, got none"
         )
-    unreliable = float(np.mean(~(k <= RELIABLE)))
+    unreliable = float(np.mean(~(k <= threshold(num_samples))))
     if unreliable > TOLERATED:
-        warnings.warn(_advice(k), stacklevel=3)
+        warnings.warn(_advice(k, num_samples), stacklevel=3)
     rows = len(value)
     spread = value.std(ddof=1) / np.sqrt(rows) if rows > 1 else np.nan
     return Reliability(
@@ -76,13 +83,13 @@ def reliability(
     )
 
 
-def _advice(k: np.ndarray) -> str:
+def _advice(k: np.ndarray, num_samples: int | None) -> str:
     if np.isnan(k).all():
         return "log_likelihood: no k̂ with fewer than 30 samples a row; take more"
-    bad = int(np.sum(~(k <= RELIABLE)))
+    most = threshold(num_samples)
+    bad = int(np.sum(~(k <= most)))
+    of = "" if num_samples is None else f", the most for {num_samples} samples a row,"
     return (
-        f"log_likelihood: k̂ > {RELIABLE} in {bad} of {len(k)} rows; their values are "
-        "probably too low and their standard errors too small. More samples help little: "
-        "train the guide longer, give it more features, a mixture or full-covariance "
-        "head, or take annealed_log_likelihood for a few rows"
+        f"log_likelihood: k̂ > {most:.2f}{of} in {bad} of {len(k)} rows; their values may be "
+        f"further off than their standard errors say, to either side. {REMEDY}"
     )

@@ -97,8 +97,8 @@ class Evaluation:
         sites: latent sites.
         shared: values and distributions of the global ones, from `draw_shared`.
         replace: changes drawn latents before they are decoded: key, parameters, latents.
-        lend: the first site's density in cross terms: parameters, features, data, subset
-            of the view, its own.
+        lend: the first site's density in cross terms: random key, parameters, features,
+            data, subset of the view, its own.
     """
 
     estimator: Estimator
@@ -147,14 +147,15 @@ class _Held:
             inner = views.subsets[:drawn, None]
         inner = jnp.broadcast_to(inner, (drawn, strata, *self.of.data.present.shape))
         root = programs.at(self.draw.root, slice(drawn))
+        keys = self.draw.keys[:drawn]
         view = partial(self._view, views.rate)
         (log_x, kl_prior), fns, (prior, shared) = jax.vmap(view, out_axes=(1, 0, 0))(
-            inner, root, latents
+            inner, root, latents, keys
         )
         kl_cross = jnp.zeros((strata, 0, self.of.data.size))
         if views.cross:
             v, u = (jnp.array(index) for index in zip(*views.cross, strict=True))
-            own, other = (root, fns, latents), (views.subsets, self.draw.root)
+            own, other = (root, fns, latents, keys), (views.subsets, self.draw.root)
             kl_cross = jax.vmap(self._cross, out_axes=1)(
                 programs.at(own, v), programs.at(other, u)
             )
@@ -163,32 +164,32 @@ class _Held:
         kl_shared = self._kl(fns, programs.stop(fns), first[1], self.of.shared[0])
         return Terms(log_x, kl_prior, kl_cross, self.draw.root, first[0]), kl_shared
 
-    def _view(self, rate: bool, inner, root, latents):
+    def _view(self, rate: bool, inner, root, latents, keys):
         """(log p(x_s | z), KL to the prior) of each stratum; later sites' fns; priors."""
 
-        def stratum(index, subset, latents):
+        def stratum(index, subset, latents, key):
             log_x, prior, shared = self._model(latents)
-            fns = self._later(subset, latents)
+            fns = self._later(key, subset, latents)
             kl = jnp.zeros(len(log_x))
             if rate:
                 kl = self._kl_rows(root, fns, prior, latents, index)
             return (log_x, kl), fns, (prior[self.of.sites.root], shared)
 
-        return jax.vmap(stratum)(jnp.arange(len(inner)), inner, latents)
+        return jax.vmap(stratum)(jnp.arange(len(inner)), inner, latents, keys)
 
     def _cross(self, own, other):
         """KL(q(· | subsets[v]) ‖ q(· | subsets[u])) at each stratum's draw of v."""
-        (root, fns, latents), (subset, other_root) = own, other
-        of = self.of
-        lent = of.lend(of.params, self.draw.features, of.data, subset, other_root)
+        (root, fns, latents, keys), (subset, other_root) = own, other
+        of, key = self.of, jax.random.fold_in(self.rng_key, 1)
+        lent = of.lend(key, of.params, self.draw.features, of.data, subset, other_root)
 
-        def stratum(index, latents, fns):
-            later, _ = self._later(subset, latents)
+        def stratum(index, latents, fns, key):
+            later, _ = self._later(key, subset, latents)
             others = {of.sites.root: lent} | later
             return self._kl_rows(root, fns, others, latents, index)
 
         strata = jnp.arange(len(latents[self.of.sites.root]))
-        return jax.vmap(stratum)(strata, latents, fns)
+        return jax.vmap(stratum)(strata, latents, fns, keys)
 
     def _model(self, latents: dict):
         """log p(x_s | z) `[N, M]`, and p of the row sites and of the global ones."""
@@ -201,14 +202,14 @@ class _Held:
         )
         return jnp.stack(log_x, -1), local, shared
 
-    def _later(self, subset, latents: dict) -> tuple[dict, dict]:
+    def _later(self, key, subset, latents: dict) -> tuple[dict, dict]:
         """The guide's later sites, as they are and with parameters stopped."""
         of, features = self.of, self.draw.features
         live = (of.params, features)
         held = (programs.stop_variational(of.params), programs.stop(features))
         fixed = (of.data, subset, latents, of.shared[0], of.sites)
         return tuple(
-            programs.later_fns(of.guide, *given, *fixed) for given in (live, held)
+            programs.later_fns(key, of.guide, *given, *fixed) for given in (live, held)
         )
 
     def _kl_rows(self, root, fns, others, latents, index):

@@ -80,13 +80,18 @@ def negative_binomial_log_prob(
     """log p(k), k ≥ 0 whole, with mean μ and variance μ + μ²/r, r the concentration.
 
     With n = k + r, p(k) is r/n times the binomial density of r successes among n, each
-    of probability r/(r + μ) (generalised to r that are not whole).
+    of probability r/(r + μ) (generalised to r that are not whole). (r + μ)/n is taken
+    from 1: with n large it is close, and r φ of its logarithm of the size of its square.
     """
     k, r = jnp.maximum(count, 1), concentration
     n, log_k, log_r = k + r, jnp.log(k), jnp.log(r)
     log_n = jnp.log(n)
-    shift = log_n - jnp.logaddexp(log_r, log_mean)
-    deviances = deviance(r, shift) + deviance(k, log_mean + shift - log_k)
+    d = log_mean - log_k
+    more = k / n * jnp.expm1(jnp.minimum(d, 1.0))  # (r + μ)/n − 1
+    close = (jnp.abs(more) < 0.5) & (d < 1.0)
+    near = jnp.log1p(jnp.where(close, more, 0.0))
+    shift = -jnp.where(close, near, jnp.logaddexp(log_r, log_mean) - log_n)
+    deviances = deviance(r, shift) + deviance(k, d + shift)
     errors = stirling_error(n) - stirling_error(k) - stirling_error(r)
     positive = errors - deviances - HALF_LOG_2PI + 0.5 * (log_r - log_k - log_n)
     return jnp.where(count < 1, -r * jax.nn.softplus(log_mean - log_r), positive)

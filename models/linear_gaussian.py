@@ -3,7 +3,10 @@
     z ~ N(0, I_D),    x_s | z ~ N(W_s z + b_s, σ² I)
 
 Notation of Hirt et al. 2024, section 5.1 and appendix J: W stacks the rows of all
-modalities, m ∈ {0, 1}^P says which features of a row count, K = Wᵀ diag(m) W + σ² I.
+modalities, m ∈ {0, 1}^P says which features of a row count, M = diag(m).
+
+A = [M W / σ; I] and y = [m (x − b) / σ; 0]: AᵀA is the precision of p(z | x_S), and what
+least squares of y on A leave is the square in the density (`least_squares.py`).
 """
 
 import dataclasses
@@ -13,11 +16,11 @@ import jax
 import jax.numpy as jnp
 import numpyro
 import numpyro.distributions as dist
-from jax.scipy.linalg import cho_solve
 from jaxtyping import Array, Bool, Float, Key
 
 from consilience.datasets.data import MultimodalData
 from consilience.datasets.pytree import pytree_dataclass
+from consilience.models.least_squares import LeastSquares
 from consilience.models.multimodal import observe
 from consilience.nn.kinds import checked_kinds
 
@@ -77,32 +80,29 @@ class LinearGaussian:
     def posterior(
         self, data: MultimodalData, subset: Bool[Array, "rows modalities"] | None = None
     ) -> dist.MultivariateNormal:
-        """p(z | x_S) = N(K⁻¹ Wᵀ diag(m) (x − b), σ² K⁻¹), a batch over rows.
+        """p(z | x_S) = N(A⁺ y, (AᵀA)⁻¹), a batch over rows.
 
         Missing entries are left out. `subset` None means all that is present.
         """
-        W, residual, _ = self._stack(data, subset)
-        K = self._gram(data, subset)
-        loc = jnp.linalg.solve(K, (residual @ W)[..., None])[..., 0]
-        return dist.MultivariateNormal(loc, precision_matrix=K / self.scale**2)
+        A, y = self._regression(data, subset)
+        found = LeastSquares.of(A)
+        loc, _ = found.solve(y)
+        return dist.MultivariateNormal(loc, scale_tril=found.scale_tril())
 
     def log_likelihood(
         self, data: MultimodalData, subset: Bool[Array, "rows modalities"] | None = None
     ) -> Float[Array, " rows"]:
         """log p(x_S) of each row in nats, over the units of the unscaled data.
 
-        By the matrix determinant lemma and Woodbury's identity with r = m (x − b):
-        −½ [ |r|²/σ² − rᵀW K⁻¹ Wᵀr/σ² + log det K + (|m| − D) log σ² + |m| log 2π ].
+        −½ [ |y − A μ|² + log det AᵀA + |m| log 2πσ² ], μ the posterior's mean. Memory goes
+        with rows · features · latents.
         """
-        W, r, m = self._stack(data, subset)
-        L = jnp.linalg.cholesky(self._gram(data, subset))
-        a = r @ W
-        solved = jax.vmap(lambda L, a: cho_solve((L, True), a))(L, a)
-        square = ((r**2).sum(-1) - (a * solved).sum(-1)) / self.scale**2
-        log_det = 2 * jnp.log(jnp.diagonal(L, axis1=-2, axis2=-1)).sum(-1)
-        count = m.sum(-1)
-        log_det += (count - self.latent_dim) * 2 * jnp.log(self.scale)
-        value = -0.5 * (square + log_det + count * LOG_2PI)
+        A, y = self._regression(data, subset)
+        found = LeastSquares.of(A)
+        _, square = found.solve(y)
+        count = counted(data, subset).sum(-1)
+        log_variance = LOG_2PI + 2 * jnp.log(self.scale)
+        value = -0.5 * (square + count * log_variance) - found.half_log_det()
         return value + data.log_jacobian(subset)
 
     @checked_kinds
@@ -126,7 +126,7 @@ class LinearGaussian:
         It is the rate of the exact posterior, E KL(p(z|x_S) ‖ p(z)). The cross rate
         E KL(p(z|x) ‖ p(z|x_S)) is `mutual_information() - mutual_information(*names)`.
         """
-        return 0.5 * jnp.linalg.slogdet(self._precision(names or self.loadings))[1]
+        return self._complete(names or self.loadings).half_log_det()
 
     def entropy(self, *names: str) -> Float[Array, ""]:
         """H(x_S) in nats: I(x_S; z) + the entropy of the noise."""
@@ -143,24 +143,21 @@ class LinearGaussian:
         cause: −½ D_t (log 2πσ² + 1). One outside adds the posterior's own spread twice:
         − tr(W_t Σ_S W_tᵀ)/σ², Σ_S the covariance of p(z|x_S).
         """
-        covariance = jnp.linalg.inv(self._precision(given))
-        total = jnp.zeros(())
+        posterior, total = self._complete(given), jnp.zeros(())
         for name in target:
             self._check(name)
             W = self.loadings[name]
             total -= 0.5 * W.shape[0] * (LOG_2PI + 1 + 2 * jnp.log(self.scale))
             if name not in given:
-                total -= jnp.trace(W @ covariance @ W.T) / self.scale**2
+                total -= posterior.variance_of(W / self.scale).sum()
         return total
 
-    def _precision(self, names) -> Float[Array, "latent latent"]:
-        """I + W_SᵀW_S/σ², the precision of p(z|x_S) for complete rows."""
-        precision = jnp.eye(self.latent_dim)
+    def _complete(self, names) -> LeastSquares:
+        """A of complete rows: the precision of p(z | x_S) is I + W_SᵀW_S/σ²."""
         for name in names:
             self._check(name)
-            W = self.loadings[name]
-            precision = precision + W.T @ W / self.scale**2
-        return precision
+        parts = [self.loadings[name] / self.scale for name in names]
+        return LeastSquares.of(jnp.concatenate([*parts, jnp.eye(self.latent_dim)]))
 
     def _check(self, name: str) -> None:
         if name not in self.loadings:
@@ -177,10 +174,13 @@ class LinearGaussian:
         m = counted(data, subset)
         return W, jnp.where(m, x - b, 0.0), m
 
-    def _gram(self, data, subset) -> Float[Array, "rows latent latent"]:
-        W, _, m = self._stack(data, subset)
-        identity = self.scale**2 * jnp.eye(self.latent_dim)
-        return jnp.einsum("np,pd,pe->nde", m.astype(W.dtype), W, W) + identity
+    def _regression(self, data, subset):
+        """A `[N, P + D, D]` and y `[N, P + D]`."""
+        W, r, m = self._stack(data, subset)
+        A = jnp.where(m[..., None], W / self.scale, 0.0)
+        D = self.latent_dim
+        A = jnp.concatenate([A, jnp.broadcast_to(jnp.eye(D), (len(A), D, D))], 1)
+        return A, jnp.pad(r / self.scale, ((0, 0), (0, D)))
 
 
 def counted(

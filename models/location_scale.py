@@ -15,6 +15,7 @@ from jaxtyping import Array, Float
 from numpyro.distributions import constraints
 
 from consilience.models.covariates import Covariates
+from consilience.models.student_t import StudentT
 
 
 class _FixedScale:
@@ -125,7 +126,7 @@ class StudentTLikelihood(_LearnedScale):
             raise ValueError(f"df: expected a positive number, got {self.df!r}")
 
     def _family(self, location: Array, scale: Array) -> dist.Distribution:
-        return dist.StudentT(jnp.asarray(self.df, location.dtype), location, scale)
+        return StudentT(jnp.asarray(self.df, location.dtype), location, scale)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -8,6 +8,9 @@ from consilience.datasets.data import MultimodalData
 from consilience.models.linear_gaussian import LinearGaussian, counted
 from consilience.nn.sizes import check_positive
 
+ROUNDING = 64 * np.finfo(float).eps  # of a mean of log-likelihoods
+START = 1e-3  # EM's least noise to begin with, beside the largest standard deviation
+
 
 def maximum_likelihood(
     data: MultimodalData,
@@ -22,7 +25,8 @@ def maximum_likelihood(
     Complete data: W = U (Λ − σ² I)₊^½ over the leading eigenpairs of the covariance and
     σ² the mean of the discarded eigenvalues (Tipping & Bishop 1999; Hirt et al. 2024,
     appendix J). W is determined up to a rotation. EM runs over the rows' observed
-    entries and stops when a step gains less than `tolerance` nats a row.
+    entries and stops when a step gains less than `tolerance` nats a row, or nothing but
+    rounding. Both are computed in double precision, whatever JAX is set to.
 
     Args:
         data: rows of modalities with one-dimensional events.
@@ -59,9 +63,11 @@ def maximum_likelihood(
         raise ValueError(f"scale: expected a positive number or None, got {scale!r}")
     if m.all():
         return _model(data, *_closed_form(x, latent_dim, scale))
-    return _expectation_maximization(
-        data, x, m, latent_dim, scale, tolerance, max_steps
-    )
+    with jax.enable_x64(True):
+        state = _expectation_maximization(
+            data, x, m, latent_dim, scale, tolerance, max_steps
+        )
+    return _model(data, *map(np.asarray, state))
 
 
 def _closed_form(x: np.ndarray, latent_dim: int, scale: float | None):
@@ -95,7 +101,8 @@ def _expectation_maximization(data, x, m, latent_dim, scale, tolerance, max_step
     values, vectors = _principal_components(np.where(m, x, mean))
     # No column is shrunk to zero as in the closed form: EM would never leave that point.
     W = _loadings(values, vectors, latent_dim)
-    start = scale or max(np.sqrt(values[latent_dim:].mean()), 1e-3)
+    least = START * np.sqrt(values[0])
+    start = scale or max(np.sqrt(values[latent_dim:].mean()), least)
     state = tuple(map(jnp.asarray, (W, mean, start)))
     step = jax.jit(_em_step, static_argnames="fixed")
     likelihood = jax.jit(lambda *s: _model(data, *s).log_likelihood(data).mean())
@@ -104,8 +111,8 @@ def _expectation_maximization(data, x, m, latent_dim, scale, tolerance, max_step
         state = step(jnp.asarray(x), jnp.asarray(m), state, fixed=scale is not None)
         if n % 10 == 0:
             after = likelihood(*state)
-            if after - before < 10 * tolerance:
-                return _model(data, *state)
+            if after - before < max(10 * tolerance, ROUNDING * abs(after)):
+                return state
             before = after
     raise ValueError(
         f"max_steps: EM still gains more than {tolerance} nats a row after {max_steps} "
@@ -114,7 +121,12 @@ def _expectation_maximization(data, x, m, latent_dim, scale, tolerance, max_step
 
 
 def _em_step(x, m, state, *, fixed: bool):
-    """One step of EM with missing entries: a weighted regression for each feature."""
+    """One step of EM with missing entries: a weighted regression for each feature.
+
+    The latents' own mean and covariance are free for the step and then put into W and b
+    (Liu, Rubin & Wu 1998, PX-EM): little noise pins latents to where W has them, so that
+    without it W would keep its size for thousands of steps.
+    """
     W, b, scale = state
     m = m.astype(W.dtype)
     # E: z | x ~ N(mean, covariance), over each row's observed features
@@ -133,6 +145,9 @@ def _em_step(x, m, state, *, fixed: bool):
     residual = x - mean @ W.T - b
     spread = jnp.einsum("pd,nde,pe->np", W, covariance, W)
     variance = (m * (residual**2 + spread)).sum() / m.sum()
+    center = mean.mean(0)
+    moment = covariance.mean(0) + (mean - center).T @ (mean - center) / len(x)
+    W, b = W @ jnp.linalg.cholesky(moment), b + W @ center
     return W, b, scale if fixed else jnp.sqrt(variance)
 
 

@@ -127,8 +127,8 @@ pd.DataFrame(summaries.values(), index=list(fits))[columns].round(4)
 
 # %% [markdown]
 # The baseline comes within 0.1 nats a row of the truth. `unreliable` is the share of rows
-# with k̂ > 0.7, whose values are probably a little too low: 1 % of the baseline's, 8 % of
-# the mixture bound's.
+# whose k̂ is more than 1000 samples bear, 0.67: there errors may be larger than the standard
+# errors say. It is 1 % of the baseline's and 8 % of the mixture bound's.
 #
 # `compare` puts them into ArviZ's table, as sums over the 400 rows. Pairing pays: two
 # models differ by less than their sums' own standard errors of about 85, but row by row by

@@ -12,6 +12,7 @@ from examples import exact_guide, linear_gaussian
 from scipy import optimize, stats
 
 import consilience as cs
+from consilience.inference.pareto import threshold
 
 KEY = jax.random.key(31)
 ROWS = 211
@@ -104,6 +105,50 @@ def test_rows_with_large_k_are_counted_by_model():
     assert cs.elpd(models["b"]).warning
     assert not cs.elpd(models["a"]).warning
     assert cs.elpd(result(jnp.ones(3), jnp.nan)).warning
+
+
+def test_the_threshold_of_k_is_that_of_the_number_of_samples():
+    """min(1 − 1/log₁₀ K, 0.7) (Vehtari et al. 2024, section 3.2.4)."""
+    found = [float(threshold(K)) for K in (100, 1000, 10_000, 1_000_000)]
+    np.testing.assert_allclose(found, [0.5, 2 / 3, 0.7, 0.7], rtol=1e-12)
+    assert threshold() == 0.7
+    models = simulated(0.0)
+    k = jnp.full(ROWS, 0.3).at[:4].set(jnp.array([0.71, jnp.inf, 0.68, 0.66]))
+    K = jnp.full(ROWS, 1000)
+    models["b"] = models["b"]._replace(pareto_k=k, num_samples=K)
+    assert int((~models["b"].reliable).sum()) == 3
+    assert cs.compare(models)["diag_elpd"]["b"] == "3 k̂ > 0.67"
+    found = cs.elpd(models["b"])
+    assert (found.n_samples, found.good_k) == (1000, pytest.approx(2 / 3))
+
+
+def test_errors_of_sums_and_differences_contain_those_of_importance_sampling():
+    """Of log p̂ with known errors: truths drawn, estimated and compared 200 times.
+
+    Rows' own truths vary by .5, their estimates by up to 2; both models share half of the
+    truths' spread. (Σ log p̂ − N E log p) / se is a standard normal if se is right.
+    """
+    rng, N, times = np.random.default_rng(5), 200, 200
+    error = {"a": rng.uniform(0.0, 2.0, N), "b": rng.uniform(0.0, 1.0, N)}
+    z = []
+    for _ in range(times):
+        common = 0.5 * rng.normal(size=N)
+        models = {
+            name: cs.LogLikelihood(
+                jnp.asarray(common + 0.5 * rng.normal(size=N) + e * rng.normal(size=N)),
+                jnp.asarray(e),
+                jnp.ones(N),
+                jnp.zeros(N),
+            )
+            for name, e in error.items()
+        }
+        table = cs.compare(models, reference="a", round_to="none").loc[["a", "b"]]
+        z.append([*(table.elpd / table.se), table.elpd_diff["b"] / table.dse["b"]])
+    spread = np.std(z, 0)
+    assert np.all(np.abs(spread - 1) <= 4.5 / np.sqrt(2 * times))
+    own = {name: (e.astype(np.float32) ** 2).sum() for name, e in error.items()}
+    expected = np.sqrt([own["a"], own["a"] + own["b"]])
+    np.testing.assert_allclose(table.monte_carlo_error, expected, rtol=1e-5)
 
 
 def test_elpd_keeps_rows_and_their_errors():

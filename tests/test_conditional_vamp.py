@@ -68,7 +68,9 @@ def test_it_is_the_mean_over_hybrids_of_rows_and_pseudo_inputs(
         handlers.substitute(handlers.seed(svi.guide, 0), data=params)
     ).get_trace(rows)["features"]["value"]
     z = jax.random.normal(rng_key, (rows.size, LATENT))
-    found = conditional_vamp(prior, params, features, rows, S).log_prob(z)
+    found = conditional_vamp(
+        jax.random.key(0), prior, params, features, rows, S
+    ).log_prob(z)
     learned = {name: params[f"prior.pseudo.{name}"] for name in NAMES}
     pseudo = prior.with_values(learned)
     each = [

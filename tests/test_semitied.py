@@ -9,7 +9,7 @@ from scipy.optimize import minimize
 
 import consilience as cs
 from consilience.models.semitied import Unmixing
-from consilience.models.unmixing import unmixing_matrix
+from consilience.models.unmixing import SETTLED, unmixing_matrix
 from tests import reference
 
 DIM, COMPONENTS = 4, 3
@@ -51,6 +51,26 @@ def test_unmixing_is_a_maximum_of_the_likelihood(seed):
     assert loss(W.ravel()) == pytest.approx(polished, abs=1e-7)
     whitening = np.linalg.inv(np.linalg.cholesky(np.tensordot(weights, S, 1)))
     assert loss(W.ravel()) < loss(whitening.ravel()) - 0.1
+
+
+@pytest.mark.parametrize("alike", [1.0, 0.3, 0.05, 0.02])
+@pytest.mark.parametrize("seed", range(3))
+def test_unmixing_settles_however_alike_components_are(alike, seed):
+    """Row by row the likelihood still rises after thousands of sweeps; warnings raise.
+
+    At a maximum Σ_c π_c C_c[d, e] / C_c[d, d] is the identity, C_c = W S_c Wᵀ.
+    """
+    rng = np.random.default_rng(seed)
+    mixing, weights = rng.normal(size=(10, 10)), rng.dirichlet(np.full(5, 4.0))
+    scale = np.exp(0.5 * alike * rng.normal(size=(5, 10)))
+    points = scale[:, None] * rng.normal(size=(5, 500, 10)) @ mixing.T
+    S = np.stack([np.cov(x.T) for x in points])
+    W = unmixing_matrix(S, weights)
+    C = np.einsum("di,kij,ej->kde", W, S, W)
+    ratios = C / np.diagonal(C, axis1=1, axis2=2)[..., None]
+    size = np.sqrt(np.diagonal(np.tensordot(weights, C, 1)))  # rows may have any size
+    found = np.tensordot(weights, ratios, 1) * size[:, None] / size
+    np.testing.assert_allclose(found, np.eye(10), atol=1e-6)
 
 
 def example(num_rows=3000, seed=0):
@@ -204,9 +224,9 @@ def test_an_affine_map_of_the_decoder_is_absorbed():
 
 
 def test_slow_convergence_is_said(monkeypatch):
-    monkeypatch.setattr("consilience.models.unmixing.SWEEPS", 1)
+    monkeypatch.setitem(SETTLED, "maxiter", 1)
     S = random_covariances(np.random.default_rng(0))
-    with pytest.warns(UserWarning, match="likelihood still rises"):
+    with pytest.warns(UserWarning, match="not settled after 1 steps"):
         unmixing_matrix(S, np.full(COMPONENTS, 1 / COMPONENTS))
 
 

@@ -47,14 +47,15 @@ def support_check(
         )
         for name, (bad, entry) in outside.items():
             if np.any(bad):
-                law = _laws(rng_key, model, guide, params, data.take([0]).bare())[name]
+                laws = _laws(rng_key, model, guide, params, data.take([0]).bare())
+                family, support = laws[name]
                 row = int(np.argmax(bad))
                 place = _place(data, name, row, first_row, int(entry[row]))
-                values = np.asarray(data.values[name])[row]
+                values = np.asarray(data.values[name][row])
                 raise ValueError(
                     f"{where}modality {name!r}, {place}: expected values in the support of "
-                    f"its likelihood, {law}, got {_shown(values, int(entry[row]))}; "
-                    f"{REMEDY}"
+                    f"its likelihood, {family}, got {_shown(values, int(entry[row]))}; "
+                    f"{support}{REMEDY}"
                 )
 
     return check
@@ -85,8 +86,8 @@ def _outside(model, guide, rng_key, params, data, subset) -> dict[str, tuple]:
     return {name: _impossible(trace[name], data, name) for name in data.names}
 
 
-def _laws(rng_key, model, guide, params, data) -> dict[str, str]:
-    """By modality, the family of its likelihood and its support, in words."""
+def _laws(rng_key, model, guide, params, data) -> dict[str, tuple[str, str]]:
+    """By modality, the family of its likelihood, and its support in words."""
     said = {}
 
     def look():
@@ -94,7 +95,7 @@ def _laws(rng_key, model, guide, params, data) -> dict[str, str]:
         for name in data.names:
             fn = trace[name]["fn"]
             support = programs.entrywise(fn).support
-            said[name] = f"{programs.name_of(fn)}{_in_words(support)}"
+            said[name] = programs.name_of(fn), _in_words(support)
 
     with tracing():
         jax.eval_shape(look)
@@ -102,18 +103,18 @@ def _laws(rng_key, model, guide, params, data) -> dict[str, str]:
 
 
 def _in_words(support: constraints.Constraint) -> str:
-    ends = [
-        None if end is None or isinstance(end, jax.core.Tracer) else f"{end:g}"
-        for end in (
-            getattr(support, f"{side}_bound", None) for side in ("lower", "upper")
-        )
-    ]
-    if support is constraints.boolean:
-        return " (0 or 1)"
+    """A clause on the support, empty where its ends are no numbers."""
+    lower, upper = (
+        getattr(support, f"{side}_bound", None) for side in ("lower", "upper")
+    )
     kind = "whole numbers" if support.is_discrete else "numbers"
-    if all(ends):
-        return f" ({kind} from {ends[0]} to {ends[1]})"
-    return f" ({kind} from {ends[0]} on)" if ends[0] else ""
+    if support is constraints.boolean:
+        return "possible are 0 and 1; "
+    if not isinstance(lower, int | float):
+        return ""
+    if isinstance(upper, int | float):
+        return f"possible are {kind} from {lower:g} to {upper:g}; "
+    return f"possible are {kind} from {lower:g} on; " if upper is None else ""
 
 
 def _trace(rng_key, model, guide, params, data, subset) -> dict:

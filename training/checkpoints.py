@@ -68,6 +68,7 @@ class CheckpointStore:
     Args:
         checkpoints: where, how often, how many.
         fingerprint: settings that a resumed run must share, by name.
+        parts: of those that are digests, what they were made of.
 
     Raises:
         ValueError: there are checkpoints already, and `resume` is False.
@@ -75,9 +76,13 @@ class CheckpointStore:
     """
 
     def __init__(
-        self, checkpoints: Checkpoints, fingerprint: Mapping[str, str | int | float]
+        self,
+        checkpoints: Checkpoints,
+        fingerprint: Mapping[str, str | int | float],
+        parts: Mapping[str, Mapping[str, str]] | None = None,
     ):
         self.settings, self.fingerprint = checkpoints, dict(fingerprint)
+        self.parts = dict(parts or {})
         self.folder = Path(checkpoints.folder)
         self._step, self._time = 0, time.monotonic()
         self._writes = jax.process_index() == 0
@@ -103,7 +108,7 @@ class CheckpointStore:
         if found is None:
             return None
         step, described, arrays = found
-        self._require_same(step, described["fingerprint"])
+        self._require_same(step, described["fingerprint"], described.get("parts", {}))
         try:
             return described["header"], unflatten(like, arrays)
         except ValueError as error:
@@ -150,7 +155,8 @@ class CheckpointStore:
     def _write(self, path: Path, header: Mapping, tree: PyTree) -> None:
         if not self._writes:
             return
-        described = {"fingerprint": self.fingerprint, "header": dict(header)}
+        described = {"fingerprint": self.fingerprint, "parts": self.parts}
+        described |= {"header": dict(header)}
         try:
             write_archive(path, KIND, described, flatten(tree))
         except OSError as error:
@@ -177,10 +183,11 @@ class CheckpointStore:
                 "read; move them away to start anew"
             )
 
-    def _require_same(self, step: int, theirs: Mapping) -> None:
+    def _require_same(self, step: int, theirs: Mapping, parts: Mapping) -> None:
         ours = self.fingerprint
         different = [
-            f"{name}: the run had {theirs.get(name)!r}, now {ours.get(name)!r}"
+            _differ(parts.get(name, {}), self.parts.get(name, {}), name)
+            or f"{name}: the run had {theirs.get(name)!r}, now {ours.get(name)!r}"
             for name in {**theirs, **ours}
             if theirs.get(name) != ours.get(name)
         ]
@@ -225,3 +232,17 @@ class CheckpointStore:
                 f"folder: nothing can be written into {self.folder}: "
                 f"{error.strerror or error}",
             ) from error
+
+
+def _differ(theirs: Mapping, ours: Mapping, name: str) -> str:
+    """Which parts of a digest are others now, with their values if those are short."""
+    if not theirs or not ours:
+        return ""
+    found = [p for p in {**theirs, **ours} if theirs.get(p) != ours.get(p)]
+    pairs = [(p, theirs.get(p, "none"), ours.get(p, "none")) for p in found[:5]]
+    return "; ".join(
+        f"{name}: the run had another {path or 'one'}"
+        if max(len(then), len(now)) >= 64
+        else f"{name}: {path}: the run had {then}, now {now}".replace(": :", ":")
+        for path, then, now in pairs
+    )

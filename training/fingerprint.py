@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import jax
 import jax.numpy as jnp
@@ -34,6 +34,53 @@ def fingerprint(
         "data": digest(identity(data)),
         "validation": digest(validation),
     }
+
+
+def parts(svi: SVI, data: Rows, validation) -> dict[str, dict[str, str]]:
+    """What the digests of a fingerprint are made of, to say what differs."""
+    programs = {"model": svi.model, "guide": svi.guide, "bound_settings": svi.loss}
+    trees = {"data": identity(data), "validation": validation}
+    return {name: _settings(program) for name, program in programs.items()} | {
+        name: {
+            jax.tree_util.keystr(path).lstrip("."): digest(leaf)
+            for path, leaf in jax.tree_util.tree_leaves_with_path(tree)
+        }
+        for name, tree in trees.items()
+    }
+
+
+def _settings(program: object) -> dict[str, str]:
+    """How a program was made, setting by setting."""
+    writer = Writer(public_names())
+    found = dict(_flat("", writer.describe(program)))
+    arrays = {name: digest(array) for name, array in writer.arrays.items()}
+    return {path: arrays.get(value, value) for path, value in found.items()}
+
+
+def _flat(path: str, recipe: object) -> Iterator[tuple[str, str]]:
+    """The leaves of a recipe, by names such as `likelihoods['a'].scale`."""
+    if isinstance(recipe, dict) and "make" in recipe:
+        yield path, recipe["make"]
+        for name, part in recipe["with"].items():
+            yield from _flat(f"{path}.{name}".lstrip("."), part)
+    elif isinstance(recipe, dict) and "mapping" in recipe:
+        for name, part in recipe["mapping"]:
+            yield from _flat(f"{path}[{name!r}]", part)
+    elif isinstance(recipe, dict) and "partial" in recipe:
+        made, args, keywords = recipe["partial"]
+        yield from _flat(path, made)
+        yield from _flat(path, args)
+        for name, part in keywords["mapping"]:
+            yield from _flat(f"{path}.{name}".lstrip("."), part)
+    elif isinstance(recipe, list):
+        for i, part in enumerate(recipe):
+            yield from _flat(f"{path}[{i}]", part)
+    elif isinstance(recipe, dict):
+        kept = {k: v for k, v in recipe.items() if k not in ("number", "kind")}
+        [value] = kept.values()
+        yield from _flat(path, value)
+    else:
+        yield path, str(recipe)
 
 
 def course(beta: Callable | None) -> str:

@@ -24,7 +24,9 @@ def main() -> int:
         names = [n for n, m in known.items() if m.group in options.group.split(",")]
     for name in names:
         if name not in known:
-            raise SystemExit(f"--only: expected one of {', '.join(known)}; got {name!r}")
+            raise SystemExit(
+                f"--only: expected one of {', '.join(known)}; got {name!r}"
+            )
     chosen = [known[name] for name in names]
     if options.seed is not None and len(chosen) == 1:
         return _alone(chosen[0], options.seed)

@@ -112,8 +112,14 @@ def refused(rng, seed):
 def whole(rng, seed):
     """Every digit of what fits; nothing of what does not."""
     kind, low, high = (
-        ("i1", -128, 127), ("u1", 0, 255), ("i2", -(2**15), 2**15 - 1), ("u4", 0, 2**31 - 1),
-        ("u4", 2**31, 2**32 - 1), ("i8", -(2**31), 2**31 - 1), ("i8", 2**31, 2**40), ("u8", 0, 2**24 + 7),
+        ("i1", -128, 127),
+        ("u1", 0, 255),
+        ("i2", -(2**15), 2**15 - 1),
+        ("u4", 0, 2**31 - 1),
+        ("u4", 2**31, 2**32 - 1),
+        ("i8", -(2**31), 2**31 - 1),
+        ("i8", 2**31, 2**40),
+        ("u8", 0, 2**24 + 7),
     )[seed % 8]
     x = rng.integers(low, high, (6, 2), endpoint=True).astype(kind)
     fits = seed % 8 not in (4, 6)
@@ -121,7 +127,12 @@ def whole(rng, seed):
     def right(data):
         equal(np.asarray(data.values["a"], np.int64), x.astype(np.int64))
 
-    return Case(f"{kind} from {low} to {high}", lambda folder: from_arrays({"a": x}), right if fits else None, None if fits else ("'a'", "fit"))
+    return Case(
+        f"{kind} from {low} to {high}",
+        lambda folder: from_arrays({"a": x}),
+        right if fits else None,
+        None if fits else ("'a'", "fit"),
+    )
 
 
 @mechanism("arrays: frames of other orders", 6, quick=2)
@@ -142,36 +153,65 @@ def frames(rng, seed):
 
     call = (from_arrays, cs.read)[seed // 4 % 2]
     good = call is cs.read
-    return Case(f"{call.__name__} of frames", lambda folder: call({"a": a, "b": b}), right, None if good else ("frame|DataFrame|index|row|'b'",))
+    return Case(
+        f"{call.__name__} of frames",
+        lambda folder: call({"a": a, "b": b}),
+        right,
+        None if good else ("frame|DataFrame|index|row|'b'",),
+    )
 
 
 @mechanism("arrays: names of rows", 10, quick=2)
 def row_names(rng, seed):
     values = two(rng)
     given, good = (
-        (list("abcdef"), True), (range(6), True), (iter("abcdef"), True), (np.array(list("abcdef")), True),
-        (list("abcde"), False), (list("abcdea"), False), ("abcdef", None), (3, False), ([1, "1", 2, 3, 4, 5], False), (pd.Index(list("abcdef")), True),
+        (list("abcdef"), True),
+        (range(6), True),
+        (iter("abcdef"), True),
+        (np.array(list("abcdef")), True),
+        (list("abcde"), False),
+        (list("abcdea"), False),
+        ("abcdef", None),
+        (3, False),
+        ([1, "1", 2, 3, 4, 5], False),
+        (pd.Index(list("abcdef")), True),
     )[seed % 10]
     shown = list("abcdef") if not isinstance(given, range) else list("012345")
 
     def right(data):
         assert list(data.row_names) == shown, f"{data.row_names}"
 
-    return Case(f"row_names={given!r:.50}", lambda folder: from_arrays(values, row_names=given), right if good is not False else None, None if good else ("row_names",))
+    return Case(
+        f"row_names={given!r:.50}",
+        lambda folder: from_arrays(values, row_names=given),
+        right if good is not False else None,
+        None if good else ("row_names",),
+    )
 
 
 @mechanism("arrays: names of columns", 8)
 def feature_names(rng, seed):
     values = two(rng)
     given, good = (
-        ({"a": list("xyz")}, True), ({"a": list("xyz"), "b": list("uv")}, True), ({"a": list("xy")}, False), ({"a": list("xyx")}, False),
-        ({"c": list("xyz")}, False), (list("xyz"), False), ({"a": "xyz"}, None), ({"a": 3}, False),
+        ({"a": list("xyz")}, True),
+        ({"a": list("xyz"), "b": list("uv")}, True),
+        ({"a": list("xy")}, False),
+        ({"a": list("xyx")}, False),
+        ({"c": list("xyz")}, False),
+        (list("xyz"), False),
+        ({"a": "xyz"}, None),
+        ({"a": 3}, False),
     )[seed % 8]
 
     def right(data):
         assert tuple(data.feature_names[0]) == tuple("xyz"), f"{data.feature_names}"
 
-    return Case(f"feature_names={given!r}", lambda folder: from_arrays(values, feature_names=given), right if good is not False else None, None if good else ("feature_names",))
+    return Case(
+        f"feature_names={given!r}",
+        lambda folder: from_arrays(values, feature_names=given),
+        right if good is not False else None,
+        None if good else ("feature_names",),
+    )
 
 
 MODALITIES = ("", "z", "data", "features", "prior", 3, None, "w", ("a", 1), b"a")
@@ -182,9 +222,16 @@ def modality_names(rng, seed):
     x = rng.normal(size=(6, 2))
     if seed % 12 >= len(MODALITIES):
         pairs = ([("a", x), ("a", x)], [("a", x, x)])[seed % 12 - len(MODALITIES)]
-        return Case("pairs", lambda folder: from_arrays(pairs), None, ("values", "twice|pairs"))
+        return Case(
+            "pairs", lambda folder: from_arrays(pairs), None, ("values", "twice|pairs")
+        )
     name = MODALITIES[seed % len(MODALITIES)]
-    return Case(f"{name!r}", lambda folder: from_arrays({name: x}), None, ("values|name", "expected"))
+    return Case(
+        f"{name!r}",
+        lambda folder: from_arrays({name: x}),
+        None,
+        ("values|name", "expected"),
+    )
 
 
 @mechanism("arrays: covariates", 12, quick=2)
@@ -192,16 +239,31 @@ def covariates(rng, seed):
     values = two(rng)
     c = np.arange(6)
     about, given, good = (
-        ("ints", {"c": c}, True), ("floats", {"c": c / 2}, True), ("two axes", {"c": np.ones((6, 2))}, True), ("bools", {"c": c > 2}, True),
-        ("NaN", {"c": np.where(c == 2, np.nan, c)}, False), ("inf", {"c": np.where(c == 2, np.inf, c)}, False), ("short", {"c": c[:5]}, False),
-        ("text", {"c": np.array(list("abcdef"))}, False), ("a number", {"c": 3.0}, False), ("as a modality", {"a": c}, False),
-        ("masked", {"c": np.ma.masked_equal(c, 2)}, False), ("objects", {"c": np.array([1, None, 2, 3, 4, 5])}, False),
+        ("ints", {"c": c}, True),
+        ("floats", {"c": c / 2}, True),
+        ("two axes", {"c": np.ones((6, 2))}, True),
+        ("bools", {"c": c > 2}, True),
+        ("NaN", {"c": np.where(c == 2, np.nan, c)}, False),
+        ("inf", {"c": np.where(c == 2, np.inf, c)}, False),
+        ("short", {"c": c[:5]}, False),
+        ("text", {"c": np.array(list("abcdef"))}, False),
+        ("a number", {"c": 3.0}, False),
+        ("as a modality", {"a": c}, False),
+        ("masked", {"c": np.ma.masked_equal(c, 2)}, False),
+        ("objects", {"c": np.array([1, None, 2, 3, 4, 5])}, False),
     )[seed % 12]
 
     def right(data):
-        np.testing.assert_allclose(np.asarray(data.covariates["c"], float), np.asarray(given["c"], float))
+        np.testing.assert_allclose(
+            np.asarray(data.covariates["c"], float), np.asarray(given["c"], float)
+        )
 
-    return Case(about, lambda folder: from_arrays(values, covariates=given), right if good else None, None if good else ("covariates",))
+    return Case(
+        about,
+        lambda folder: from_arrays(values, covariates=given),
+        right if good else None,
+        None if good else ("covariates",),
+    )
 
 
 @mechanism("arrays: a table of its own kind", 5)
@@ -210,16 +272,27 @@ def own_kind(rng, seed):
     x = pd.DataFrame(rng.normal(size=(6, 2)), [f"s{i}" for i in range(6)], ["x", "y"])
     hole = pd.DataFrame({"x": False, "y": x["y"] > 0.5})
     given, about = (
-        (x["x"], "a Series"), (x.assign(t="u"), "a frame with text"), (x.assign(t=pd.Timestamp("2024-01-01")), "a frame with dates"),
-        (x.astype(pd.SparseDtype(float, 0.0)), "a sparse frame"), (x.astype("Float64").mask(hole), "nullable floats"),
+        (x["x"], "a Series"),
+        (x.assign(t="u"), "a frame with text"),
+        (x.assign(t=pd.Timestamp("2024-01-01")), "a frame with dates"),
+        (x.astype(pd.SparseDtype(float, 0.0)), "a sparse frame"),
+        (x.astype("Float64").mask(hole), "nullable floats"),
     )[seed % 5]
 
     def right(data):
         if seed % 5 in (1, 2):
             raise AssertionError("text or dates became numbers")
-        truth = np.asarray(x["x"] if seed % 5 == 0 else x.mask(hole) if seed % 5 == 4 else x, float)
-        np.testing.assert_allclose(measured(data, "a").reshape(truth.shape), truth.astype(np.float32))
+        truth = np.asarray(
+            x["x"] if seed % 5 == 0 else x.mask(hole) if seed % 5 == 4 else x, float
+        )
+        np.testing.assert_allclose(
+            measured(data, "a").reshape(truth.shape), truth.astype(np.float32)
+        )
 
     call = pick(rng, [from_arrays, cs.read])
-    return Case(f"{call.__name__}: {about}", lambda folder: call({"a": given}), right, ("'a'", "expected"))
-
+    return Case(
+        f"{call.__name__}: {about}",
+        lambda folder: call({"a": given}),
+        right,
+        ("'a'", "expected"),
+    )

@@ -12,7 +12,13 @@ def notes(rng, frames) -> pd.DataFrame:
     """Age and sex of all samples, in another order, and of more."""
     ids = sorted({*frames["genes"].index, *frames["proteins"].index, "s98", "s99"})
     ids = list(rng.permutation(ids))
-    return pd.DataFrame({"age": rng.integers(20, 90, len(ids)), "sex": rng.choice(["f", "m"], len(ids))}, pd.Index(ids, name="patient"))
+    return pd.DataFrame(
+        {
+            "age": rng.integers(20, 90, len(ids)),
+            "sex": rng.choice(["f", "m"], len(ids)),
+        },
+        pd.Index(ids, name="patient"),
+    )
 
 
 def by_id(table: pd.DataFrame):
@@ -20,9 +26,13 @@ def by_id(table: pd.DataFrame):
 
     def check(data):
         shown = table.loc[list(data.row_names)]
-        np.testing.assert_array_equal(data.covariates["age"], shown["age"].astype(float))
+        np.testing.assert_array_equal(
+            data.covariates["age"], shown["age"].astype(float)
+        )
         if "sex" in data.covariates:
-            np.testing.assert_array_equal(data.covariates["sex"], shown["sex"].map({"m": 0, "f": 1}))
+            np.testing.assert_array_equal(
+                data.covariates["sex"], shown["sex"].map({"m": 0, "f": 1})
+            )
 
     return check
 
@@ -35,7 +45,12 @@ def matched(rng, seed):
     way = seed % 4
     if way in (0, 3):
         contents["covariates.csv"] = text(table)
-    settings = ({}, {"covariates": table}, {"covariates": "more.csv"}, {"covariates": ["age"]})[way]
+    settings = (
+        {},
+        {"covariates": table},
+        {"covariates": "more.csv"},
+        {"covariates": ["age"]},
+    )[way]
     if way != 3:
         settings = settings | {"categories": {"sex": ["m", "f"]}}
 
@@ -90,8 +105,15 @@ def wrong(rng, seed):
         changed.loc[first, "age"] = np.inf
     if kind == 13:
         settings |= {"covariates": ["age", "age"]}
-    contents = {f"{n}.csv": text(f) for n, f in frames.items()} | {"covariates.csv": text(changed)}
-    return Case(f"fault {kind}", lambda folder: cs.read(write(folder, contents), **settings), None, ("covariate|categories", "expected"))
+    contents = {f"{n}.csv": text(f) for n, f in frames.items()} | {
+        "covariates.csv": text(changed)
+    }
+    return Case(
+        f"fault {kind}",
+        lambda folder: cs.read(write(folder, contents), **settings),
+        None,
+        ("covariate|categories", "expected"),
+    )
 
 
 @mechanism("covariates: categories that look like numbers", 6)
@@ -99,14 +121,30 @@ def numbers(rng, seed):
     """Codes follow the list, also where categories are numbers or truth values."""
     frames = tables(rng)
     table = notes(rng, frames)
-    names = (["1", "2"], ["0", "1"], ["True", "False"], ["1.0", "2.0"], ["01", "02"], ["NA", "no"])[seed % 6]
+    names = (
+        ["1", "2"],
+        ["0", "1"],
+        ["True", "False"],
+        ["1.0", "2.0"],
+        ["01", "02"],
+        ["NA", "no"],
+    )[seed % 6]
     batch = rng.choice(names, len(table))
     table = table[["age"]].assign(batch=batch)
-    contents = {f"{n}.csv": text(f) for n, f in frames.items()} | {"covariates.csv": text(table)}
+    contents = {f"{n}.csv": text(f) for n, f in frames.items()} | {
+        "covariates.csv": text(table)
+    }
     order = names[::-1]
 
     def right(data):
-        shown = table.loc[list(data.row_names), "batch"].map({c: i for i, c in enumerate(order)})
+        shown = table.loc[list(data.row_names), "batch"].map(
+            {c: i for i, c in enumerate(order)}
+        )
         np.testing.assert_array_equal(data.covariates["batch"], shown)
 
-    return Case(f"categories {order}", lambda folder: cs.read(write(folder, contents), categories={"batch": order}), right, ("covariates|categories",))
+    return Case(
+        f"categories {order}",
+        lambda folder: cs.read(write(folder, contents), categories={"batch": order}),
+        right,
+        ("covariates|categories",),
+    )

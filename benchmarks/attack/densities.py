@@ -15,7 +15,7 @@ from attack.case import Case, mechanism
 EPS = float(np.finfo(np.float32).eps)
 
 
-def near(truth, tolerance, about=""):
+def near(truth, tolerance):
     """Finite where the truth is, and near it."""
 
     def check(got):
@@ -24,7 +24,10 @@ def near(truth, tolerance, about=""):
         worst = np.abs(got - truth) - tolerance
         i = np.unravel_index(np.nanargmax(worst), worst.shape)
         bad = ~(np.abs(got - truth) <= tolerance)
-        assert not bad.any(), f"{got[bad][:4]} for {truth[bad][:4]}, at most off by {np.broadcast_to(tolerance, got.shape)[i]:.2g}{about}"
+        assert not bad.any(), (
+            f"{got[bad][:4]} for {truth[bad][:4]}, expected within "
+            f"{np.broadcast_to(tolerance, got.shape)[i]:.2g}"
+        )
 
     return check
 
@@ -53,34 +56,60 @@ def normal(rng, seed):
     eta, x = rounded(eta * scale, eta * scale + noise * scale)
     truth = stats.norm(eta, scale).logpdf(x)
     slope = (x - eta) / scale**2
-    return Case(f"scale {scale:g}", lambda folder: log_prob(cs.NormalLikelihood(scale), eta, x.astype(np.float32)), near(truth, tolerance(truth, slope, eta)), None)
+    return Case(
+        f"scale {scale:g}",
+        lambda folder: log_prob(cs.NormalLikelihood(scale), eta, x.astype(np.float32)),
+        near(truth, tolerance(truth, slope, eta)),
+        None,
+    )
 
 
 @mechanism("density: Laplace", 4)
 def laplace(rng, seed):
     scale = float(np.float32(10.0 ** (-4, 0, 3, 15)[seed % 4]))
-    eta, x = rounded(rng.normal(size=(20, 2)) * scale, rng.standard_cauchy((20, 2)) * scale)
+    eta, x = rounded(
+        rng.normal(size=(20, 2)) * scale, rng.standard_cauchy((20, 2)) * scale
+    )
     truth = stats.laplace(eta, scale).logpdf(x)
-    return Case(f"scale {scale:g}", lambda folder: log_prob(cs.LaplaceLikelihood(scale), eta, x.astype(np.float32)), near(truth, tolerance(truth, 1 / scale, eta)), None)
+    return Case(
+        f"scale {scale:g}",
+        lambda folder: log_prob(cs.LaplaceLikelihood(scale), eta, x.astype(np.float32)),
+        near(truth, tolerance(truth, 1 / scale, eta)),
+        None,
+    )
 
 
 @mechanism("density: Student's t", 10, quick=2)
 def student(rng, seed):
-    df = float(np.float32((0.5, 1.0, 2.0, 4.0, 30.0, 300.0, 1e4, 1e6, 1e8, 1e15)[seed % 10]))
+    df = float(
+        np.float32((0.5, 1.0, 2.0, 4.0, 30.0, 300.0, 1e4, 1e6, 1e8, 1e15)[seed % 10])
+    )
     eta, x = rounded(rng.normal(size=(20, 2)), rng.standard_cauchy((20, 2)) * 3)
     truth = stats.t(df, eta, 1.0).logpdf(x)
     if df > 1e10:
         truth = stats.norm(eta, 1.0).logpdf(x)
     slope = (df + 1) * (x - eta) / (df + (x - eta) ** 2)
-    return Case(f"df {df:g}", lambda folder: log_prob(cs.StudentTLikelihood(df), eta, x.astype(np.float32)), near(truth, 1e-4 + tolerance(truth, slope, np.abs(eta) + np.abs(x))), ("df",))
+    return Case(
+        f"df {df:g}",
+        lambda folder: log_prob(cs.StudentTLikelihood(df), eta, x.astype(np.float32)),
+        near(truth, 1e-4 + tolerance(truth, slope, np.abs(eta) + np.abs(x))),
+        ("df",),
+    )
 
 
 @mechanism("density: Bernoulli", 3)
 def bernoulli(rng, seed):
-    eta, x = rounded(rng.normal(size=(20, 2)) * (1, 30, 1e4)[seed % 3], rng.integers(0, 2, (20, 2)))
+    eta, x = rounded(
+        rng.normal(size=(20, 2)) * (1, 30, 1e4)[seed % 3], rng.integers(0, 2, (20, 2))
+    )
     truth = np.where(x == 1, -np.logaddexp(0, -eta), -np.logaddexp(0, eta))
     slope = special.expit(np.where(x == 1, -eta, eta))
-    return Case(f"logits up to {np.abs(eta).max():.0f}", lambda folder: log_prob(cs.BernoulliLikelihood(), eta, x.astype(np.int32)), near(truth, tolerance(truth, slope, eta)), None)
+    return Case(
+        f"logits up to {np.abs(eta).max():.0f}",
+        lambda folder: log_prob(cs.BernoulliLikelihood(), eta, x.astype(np.int32)),
+        near(truth, tolerance(truth, slope, eta)),
+        None,
+    )
 
 
 def poisson_truth(k, eta):
@@ -98,10 +127,19 @@ def poisson(rng, seed):
     truth = poisson_truth(k, eta)
     slope = k - np.exp(eta)
     # log k! of SciPy itself has 1e-16 k log k; k as float32 has a rounding of its own
-    whole = np.abs(np.float32(k).astype(float) - k) * np.abs(eta - np.log(np.maximum(k, 1)))
+    whole = np.abs(np.float32(k).astype(float) - k) * np.abs(
+        eta - np.log(np.maximum(k, 1))
+    )
     extra = 1e-15 * k * np.log(k + 2) + whole + 8 * EPS * np.abs(slope) * np.abs(eta)
-    extra = extra + 40 * EPS**2 * np.exp(eta) * eta**2  # second order: rounding of η squared
-    return Case(f"means around {size:g}", lambda folder: log_prob(cs.PoissonLikelihood(), eta, k32), near(truth, tolerance(truth, slope, eta, extra)), None)
+    extra = (
+        extra + 40 * EPS**2 * np.exp(eta) * eta**2
+    )  # second order: rounding of η squared
+    return Case(
+        f"means around {size:g}",
+        lambda folder: log_prob(cs.PoissonLikelihood(), eta, k32),
+        near(truth, tolerance(truth, slope, eta, extra)),
+        None,
+    )
 
 
 @mechanism("density: negative binomial", 12, quick=2)
@@ -113,9 +151,18 @@ def negative_binomial(rng, seed):
     k = rng.poisson(np.minimum(rng.gamma(r, mu / r), 1e9)).astype(np.float64)
     truth = stats.nbinom.logpmf(k, r, r / (r + mu))
     slope = (k - mu) * r / (r + mu)
-    extra = 1e-14 * (k + r) * np.log(k + r + 2) + 8 * EPS * (np.abs(slope) * 15 + r * np.log1p(mu / r) * EPS + np.abs(np.log(r)) + 1)
+    extra = 1e-14 * (k + r) * np.log(k + r + 2) + 8 * EPS * (
+        np.abs(slope) * 15 + r * np.log1p(mu / r) * EPS + np.abs(np.log(r)) + 1
+    )
     params = {"concentration": jnp.full(2, r)}
-    return Case(f"r {r:g}, means around {size:g}", lambda folder: log_prob(cs.NegativeBinomialLikelihood(), eta, k.astype(np.int32), params), near(truth, tolerance(truth, slope, eta, extra)), None)
+    return Case(
+        f"r {r:g}, means around {size:g}",
+        lambda folder: log_prob(
+            cs.NegativeBinomialLikelihood(), eta, k.astype(np.int32), params
+        ),
+        near(truth, tolerance(truth, slope, eta, extra)),
+        None,
+    )
 
 
 @mechanism("density: negative binomial with many zeros", 6)
@@ -128,7 +175,17 @@ def zero_inflated(rng, seed):
     off, on = -np.logaddexp(0, -gate), -np.logaddexp(0, gate)
     truth = np.where(k == 0, np.logaddexp(off, on + counts), on + counts)
     params = {"concentration": jnp.full(2, r)}
-    return Case(f"gate {gate}", lambda folder: log_prob(cs.ZeroInflatedNegativeBinomialLikelihood(), both, k.astype(np.int32), params), near(truth, tolerance(truth, 10, 3)), None)
+    return Case(
+        f"gate {gate}",
+        lambda folder: log_prob(
+            cs.ZeroInflatedNegativeBinomialLikelihood(),
+            both,
+            k.astype(np.int32),
+            params,
+        ),
+        near(truth, tolerance(truth, 10, 3)),
+        None,
+    )
 
 
 @mechanism("density: counts with a library", 6)
@@ -137,7 +194,9 @@ def library(rng, seed):
     log_library = rng.normal(8, 1, 20)
     eta, log_library = rounded(rng.normal(size=(20, 3)), log_library)
     shares = seed % 2 == 0
-    mu = np.exp(log_library)[:, None] * (special.softmax(eta, 1) if shares else np.exp(eta - 4))
+    mu = np.exp(log_library)[:, None] * (
+        special.softmax(eta, 1) if shares else np.exp(eta - 4)
+    )
     if not shares:
         eta = eta - 4
     k = rng.poisson(mu).astype(float)
@@ -145,7 +204,12 @@ def library(rng, seed):
     made = cs.PoissonLikelihood(log_library="log_library", proportions=shares)
     covariates = {"log_library": jnp.asarray(log_library, jnp.float32)}
     extra = 8 * EPS * np.abs(k - mu) * 12 + 40 * EPS**2 * mu * 100
-    return Case(f"proportions={shares}", lambda folder: log_prob(made, eta, k.astype(np.int32), covariates=covariates), near(truth, tolerance(truth, k - mu, 10, extra)), None)
+    return Case(
+        f"proportions={shares}",
+        lambda folder: log_prob(made, eta, k.astype(np.int32), covariates=covariates),
+        near(truth, tolerance(truth, k - mu, 10, extra)),
+        None,
+    )
 
 
 @mechanism("density: categories", 6)
@@ -155,9 +219,21 @@ def categories(rng, seed):
     k = rng.integers(0, count, 20)
     truth = special.log_softmax(eta, 1)[np.arange(20), k]
     if seed < 3:
-        return Case(f"logits {scale:g}", lambda folder: log_prob(cs.CategoricalLikelihood(count), eta, k.astype(np.int32)), near(truth, tolerance(truth, 1, eta.max(1) - eta.min(1))), None)
+        return Case(
+            f"logits {scale:g}",
+            lambda folder: log_prob(
+                cs.CategoricalLikelihood(count), eta, k.astype(np.int32)
+            ),
+            near(truth, tolerance(truth, 1, eta.max(1) - eta.min(1))),
+            None,
+        )
     one_hot = np.eye(count)[k].astype(np.int32)
-    return Case(f"one-hot, logits {scale:g}", lambda folder: log_prob(cs.OneHotLikelihood(), eta, one_hot), near(truth, tolerance(truth, 1, eta.max(1) - eta.min(1))), None)
+    return Case(
+        f"one-hot, logits {scale:g}",
+        lambda folder: log_prob(cs.OneHotLikelihood(), eta, one_hot),
+        near(truth, tolerance(truth, 1, eta.max(1) - eta.min(1))),
+        None,
+    )
 
 
 @mechanism("density: heteroscedastic Normal", 4)
@@ -168,4 +244,11 @@ def heteroscedastic(rng, seed):
     both = np.stack([eta, np.full_like(eta, raw)], -1)
     truth = stats.norm(eta, scale).logpdf(x)
     slope = (x - eta) / scale**2
-    return Case(f"raw scale {raw}", lambda folder: log_prob(cs.HeteroscedasticNormalLikelihood(), both, x.astype(np.float32)), near(truth, tolerance(truth, slope, np.abs(eta) + np.abs(x - eta))), None)
+    return Case(
+        f"raw scale {raw}",
+        lambda folder: log_prob(
+            cs.HeteroscedasticNormalLikelihood(), both, x.astype(np.float32)
+        ),
+        near(truth, tolerance(truth, slope, np.abs(eta) + np.abs(x - eta))),
+        None,
+    )

@@ -12,13 +12,19 @@ from attack.case import Case, mechanism
 from attack.tables import measured
 
 WIDTHS = {"a": 3, "b": 2}
-LOADINGS = {"a": np.array([[1.0, 0.5], [0.0, 2.0], [1.0, -1.0]]), "b": np.array([[1.0, 1.0], [0.3, 0.0]])}
+LOADINGS = {
+    "a": np.array([[1.0, 0.5], [0.0, 2.0], [1.0, -1.0]]),
+    "b": np.array([[1.0, 1.0], [0.3, 0.0]]),
+}
 BIASES = {"a": np.array([0.5, -1.0, 2.0]), "b": np.array([0.0, 3.0])}
 
 
 def linear(scale: float) -> cs.LinearGaussian:
     """Loadings and biases as they stand above."""
-    both = [{n: jnp.asarray(x, jnp.result_type(float)) for n, x in by.items()} for by in (LOADINGS, BIASES)]
+    both = [
+        {n: jnp.asarray(x, jnp.result_type(float)) for n, x in by.items()}
+        for by in (LOADINGS, BIASES)
+    ]
     return cs.LinearGaussian(*both, scale)
 
 
@@ -36,7 +42,10 @@ def guide_of(model: cs.LinearGaussian):
 def drawn(rng, scale: float, rows: int = 7) -> dict[str, np.ndarray]:
     """Values of the model with holes."""
     z = rng.normal(size=(rows, 2))
-    found = {n: z @ W.T + BIASES[n] + scale * rng.normal(size=(rows, len(W))) for n, W in LOADINGS.items()}
+    found = {
+        n: z @ W.T + BIASES[n] + scale * rng.normal(size=(rows, len(W)))
+        for n, W in LOADINGS.items()
+    }
     found = {n: x.astype(np.float32).astype(float) for n, x in found.items()}
     found["a"][1, 2] = np.nan
     found["b"][2] = np.nan
@@ -53,14 +62,20 @@ def dense(values, scale: float, names=WIDTHS) -> np.ndarray:
     found = []
     for row in x:
         keep = ~np.isnan(row)
-        law = stats.multivariate_normal(b[keep], covariance[np.ix_(keep, keep)]) if keep.any() else None
+        law = (
+            stats.multivariate_normal(b[keep], covariance[np.ix_(keep, keep)])
+            if keep.any()
+            else None
+        )
         found.append(law.logpdf(row[keep]) if keep.any() else 0.0)
     return np.array(found)
 
 
 def near(truth, atol):
     """Within a tolerance."""
-    return lambda got: np.testing.assert_allclose(np.asarray(got, float), truth, atol=atol)
+    return lambda got: np.testing.assert_allclose(
+        np.asarray(got, float), truth, atol=atol
+    )
 
 
 SCALES = (0.01, 0.003, 0.001, 0.1, 1.0, 30.0, 1e3, 0.03)
@@ -83,10 +98,14 @@ def oracle(rng, seed):
         data = cs.MultimodalData.from_arrays(values)
         return linear(scale).log_likelihood(data, data.subset_of(*names))
 
-    return Case(f"σ {scale}, {list(names)}", run, near(truth, rounding(values, scale)), None)
+    return Case(
+        f"σ {scale}, {list(names)}", run, near(truth, rounding(values, scale)), None
+    )
 
 
-@mechanism("exact: importance sampling with the exact posterior", 3, quick=0, seconds=180)
+@mechanism(
+    "exact: importance sampling with the exact posterior", 3, quick=0, seconds=180
+)
 def importance(rng, seed):
     """All weights are one: every draw gives log p(x_S)."""
     scale = (1.0, 0.3, 3.0)[seed % 3]
@@ -96,10 +115,20 @@ def importance(rng, seed):
     def run(folder):
         data = cs.MultimodalData.from_arrays(values)
         model = linear(scale)
-        found = cs.log_likelihood(jax.random.key(seed), model, guide_of(model), {}, data, data.subset_of(*names), num_samples=5)
+        found = cs.log_likelihood(
+            jax.random.key(seed),
+            model,
+            guide_of(model),
+            {},
+            data,
+            data.subset_of(*names),
+            num_samples=5,
+        )
         return found.value
 
-    return Case(f"σ {scale}, {names}", run, near(dense(values, scale, names), 2e-3), None)
+    return Case(
+        f"σ {scale}, {names}", run, near(dense(values, scale, names), 2e-3), None
+    )
 
 
 @mechanism("exact: conditional log-likelihood", 2, quick=0, seconds=180)
@@ -109,11 +138,22 @@ def conditional(rng, seed):
     def run(folder):
         data, model = cs.MultimodalData.from_arrays(values), linear(1.0)
         given, target = (("a",), ("b",)) if seed % 2 else (("b",), ("a",))
-        found = cs.conditional_log_likelihood(jax.random.key(seed), model, guide_of(model), {}, data, data.subset_of(*target), data.subset_of(*given), num_samples=5)
+        found = cs.conditional_log_likelihood(
+            jax.random.key(seed),
+            model,
+            guide_of(model),
+            {},
+            data,
+            data.subset_of(*target),
+            data.subset_of(*given),
+            num_samples=5,
+        )
         return found.value
 
     there = ~np.isnan(values["b" if seed % 2 else "a"]).all(1)
-    truth = np.where(there, dense(values, 1.0) - dense(values, 1.0, ["a" if seed % 2 else "b"]), 0)
+    truth = np.where(
+        there, dense(values, 1.0) - dense(values, 1.0, ["a" if seed % 2 else "b"]), 0
+    )
     return Case("p(b | a)", run, near(truth, 3e-3), None)
 
 
@@ -126,14 +166,18 @@ def units(rng, seed):
     def run(folder):
         data = cs.MultimodalData.from_arrays(values).standardize()
         model = linear(1.0)
-        return cs.log_likelihood(jax.random.key(0), model, guide_of(model), {}, data, num_samples=3).value
+        return cs.log_likelihood(
+            jax.random.key(0), model, guide_of(model), {}, data, num_samples=3
+        ).value
 
     scaled, jacobian = {}, 0.0
     for name, x in values.items():
         scale = np.nanstd(x, 0)
         scaled[name] = (x - np.nanmean(x, 0)) / scale
         jacobian = jacobian - (~np.isnan(x) * np.log(scale)).sum(1)
-    return Case(f"units of {factor:g}", run, near(dense(scaled, 1.0) + jacobian, 5e-3), None)
+    return Case(
+        f"units of {factor:g}", run, near(dense(scaled, 1.0) + jacobian, 5e-3), None
+    )
 
 
 @mechanism("exact: log-scaled values", 1, quick=0, seconds=180)
@@ -143,7 +187,9 @@ def logarithms(rng, seed):
     def run(folder):
         data = cs.MultimodalData.from_arrays(values).standardize(log=["a", "b"])
         model = linear(1.0)
-        return cs.log_likelihood(jax.random.key(0), model, guide_of(model), {}, data, num_samples=3).value
+        return cs.log_likelihood(
+            jax.random.key(0), model, guide_of(model), {}, data, num_samples=3
+        ).value
 
     scaled, jacobian = {}, 0.0
     for name, x in values.items():
@@ -161,7 +207,12 @@ def bound(rng, seed):
 
     def run(folder):
         data, model = cs.MultimodalData.from_arrays(values), linear(1.0)
-        elbo = (cs.MaskedELBO(), cs.MaskedELBO(exhaustive=True, subsets=cs.Hierarchical()), cs.ImportanceWeightedELBO(3), cs.MaskedELBO())[seed % 4]
+        elbo = (
+            cs.MaskedELBO(),
+            cs.MaskedELBO(exhaustive=True, subsets=cs.Hierarchical()),
+            cs.ImportanceWeightedELBO(3),
+            cs.MaskedELBO(),
+        )[seed % 4]
         batch = data.batch(np.arange(7)) if seed == 3 else data
         loss = jax.jit(lambda key: elbo.loss(key, {}, model, guide_of(model), batch))
         return -loss(jax.random.key(seed))
@@ -173,12 +224,19 @@ def bound(rng, seed):
 def draws(rng, seed):
     """Means of 4000 draws, within five standard errors."""
     values = drawn(rng, 1.0)
-    W, b = np.concatenate(list(LOADINGS.values())), np.concatenate(list(BIASES.values()))
+    W, b = (
+        np.concatenate(list(LOADINGS.values())),
+        np.concatenate(list(BIASES.values())),
+    )
     x = np.concatenate([values[n] for n in WIDTHS], 1)
 
     def run(folder):
         data = cs.MultimodalData.from_arrays(values)
-        return np.asarray(cs.posterior(jax.random.key(seed), guide_of(linear(1.0)), {}, data, num_samples=4000)["z"])
+        return np.asarray(
+            cs.posterior(
+                jax.random.key(seed), guide_of(linear(1.0)), {}, data, num_samples=4000
+            )["z"]
+        )
 
     def right(z):
         assert z.shape == (4000, 7, 2)
@@ -187,7 +245,9 @@ def draws(rng, seed):
             covariance = np.linalg.inv(np.eye(2) + W[keep].T @ W[keep])
             mean = covariance @ W[keep].T @ (row - b)[keep]
             error = 5 * np.sqrt(np.diag(covariance) / 4000)
-            assert (np.abs(z[:, n].mean(0) - mean) < error).all(), f"row {n}: {z[:, n].mean(0)} for {mean}"
+            assert (np.abs(z[:, n].mean(0) - mean) < error).all(), (
+                f"row {n}: {z[:, n].mean(0)} for {mean}"
+            )
 
     return Case("4000 draws", run, right, None)
 
@@ -204,9 +264,13 @@ def means(rng, seed):
 
         def fixed(data, subset=None):
             with data.plate():
-                numpyro.sample("z", dist.Delta(jnp.ones((data.size, 2)) * (seed + 1), event_dim=1))
+                numpyro.sample(
+                    "z", dist.Delta(jnp.ones((data.size, 2)) * (seed + 1), event_dim=1)
+                )
 
-        return cs.generate(jax.random.key(0), model, fixed, {}, data, num_samples=2, mean=True)
+        return cs.generate(
+            jax.random.key(0), model, fixed, {}, data, num_samples=2, mean=True
+        )
 
     def right(got):
         for name, x in values.items():
@@ -229,4 +293,6 @@ def double(rng, seed):
             assert measured(data, "a").dtype == np.float64
             return np.asarray(linear(scale).log_likelihood(data))
 
-    return Case(f"σ {scale}", run, near(dense(values, scale), 1e-4 if scale < 1 else 1e-7), None)
+    return Case(
+        f"σ {scale}", run, near(dense(values, scale), 1e-4 if scale < 1 else 1e-7), None
+    )

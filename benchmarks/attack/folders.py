@@ -27,7 +27,14 @@ def beside(rng, seed):
         f"{name} beside genes.csv",
         lambda folder: cs.read(write(folder, contents)),
         holds(frames) if good else None,
-        None if good else (name.replace(".", r"\.").replace("(", r"\(").replace(")", r"\)").replace("$", r"\$"),),
+        None
+        if good
+        else (
+            name.replace(".", r"\.")
+            .replace("(", r"\(")
+            .replace(")", r"\)")
+            .replace("$", r"\$"),
+        ),
     )
 
 
@@ -42,24 +49,53 @@ def inside(rng, seed):
         return cs.read(folder)
 
     good = seed % 4 == 1
-    return Case(f"a folder {name}", run, holds(frames) if good else None, None if good else (name,))
+    return Case(
+        f"a folder {name}",
+        run,
+        holds(frames) if good else None,
+        None if good else (name,),
+    )
 
 
 @mechanism("folder: names of modalities", 8)
 def names(rng, seed):
     frames = tables(rng)
-    name = ("my genes", "gènes", "genes.v2", "基因", "a" * 200, "genes-2024", "-genes", "1")[seed % 8]
-    contents = {f"{name}.csv": text(frames["genes"]), "proteins.csv": text(frames["proteins"])}
+    name = (
+        "my genes",
+        "gènes",
+        "genes.v2",
+        "基因",
+        "a" * 200,
+        "genes-2024",
+        "-genes",
+        "1",
+    )[seed % 8]
+    contents = {
+        f"{name}.csv": text(frames["genes"]),
+        "proteins.csv": text(frames["proteins"]),
+    }
     truth = {name: frames["genes"], "proteins": frames["proteins"]}
-    return Case(f"{name[:30]}.csv", lambda folder: cs.read(write(folder, contents)), holds(truth), None)
+    return Case(
+        f"{name[:30]}.csv",
+        lambda folder: cs.read(write(folder, contents)),
+        holds(truth),
+        None,
+    )
 
 
 @mechanism("folder: one modality in two files", 3)
 def two(rng, seed):
     frames = tables(rng)
     other = ("genes.tsv", "genes.csv.gz", "genes.parquet")[seed % 3]
-    contents = {f"{n}.csv": text(f) for n, f in frames.items()} | {other: text(frames["genes"])}
-    return Case(f"genes.csv and {other}", lambda folder: cs.read(write(folder, contents)), None, ("enes",))
+    contents = {f"{n}.csv": text(f) for n, f in frames.items()} | {
+        other: text(frames["genes"])
+    }
+    return Case(
+        f"genes.csv and {other}",
+        lambda folder: cs.read(write(folder, contents)),
+        None,
+        ("enes",),
+    )
 
 
 @mechanism("folder: modalities by name", 8, quick=2)
@@ -69,8 +105,14 @@ def chosen(rng, seed):
     contents = {f"{n}.csv": text(f) for n, f in frames.items()}
     asked, truth = (
         (["proteins", "genes"], frames),
-        ({"rna": "genes", "adt": "proteins"}, {"rna": frames["genes"], "adt": frames["proteins"]}),
-        ({"proteins": "genes", "genes": "proteins"}, {"proteins": frames["genes"], "genes": frames["proteins"]}),
+        (
+            {"rna": "genes", "adt": "proteins"},
+            {"rna": frames["genes"], "adt": frames["proteins"]},
+        ),
+        (
+            {"proteins": "genes", "genes": "proteins"},
+            {"proteins": frames["genes"], "genes": frames["proteins"]},
+        ),
         (["genes"], {"genes": frames["genes"]}),
         (["genes", "Proteins"], None),
         ([], None),
@@ -78,4 +120,9 @@ def chosen(rng, seed):
         ({"z": "genes"}, None),
     )[seed % 8]
     words = None if truth else ("modalities",)
-    return Case(f"modalities={asked}", lambda folder: cs.read(write(folder, contents), modalities=asked), holds(truth) if truth else None, words)
+    return Case(
+        f"modalities={asked}",
+        lambda folder: cs.read(write(folder, contents), modalities=asked),
+        holds(truth) if truth else None,
+        words,
+    )

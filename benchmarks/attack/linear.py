@@ -58,14 +58,18 @@ def rows(rows: int = 8) -> cs.MultimodalData:
     values["b"][2] = np.nan
     values["a"][3] = np.nan
     return cs.MultimodalData.from_arrays(
-        values, row_names=[f"s{i}" for i in range(rows)], feature_names={"a": ["x", "y"]}
+        values,
+        row_names=[f"s{i}" for i in range(rows)],
+        feature_names={"a": ["x", "y"]},
     )
 
 
 def fit(data=None, key: int = 0, **settings) -> cs.Fitted:
     """Two epochs."""
     settings = {"num_epochs": 2, "batch_size": 4, "progress": False} | settings
-    return cs.fit(jax.random.key(key), svi(), rows() if data is None else data, **settings)
+    return cs.fit(
+        jax.random.key(key), svi(), rows() if data is None else data, **settings
+    )
 
 
 @functools.cache
@@ -77,12 +81,18 @@ def fitted() -> cs.Fitted:
 def ours(latent_dim: int = 1) -> cs.Fitted:
     """Of our own constructors, which a file can hold."""
     made = SVI(
-        cs.multimodal_model(cs.standard_normal(latent_dim), cs.LearnedNormalLikelihood(), cs.LinearDecoder),
+        cs.multimodal_model(
+            cs.standard_normal(latent_dim),
+            cs.LearnedNormalLikelihood(),
+            cs.LinearDecoder,
+        ),
         cs.amortized_guide(latent_dim, num_features=3),
         optax.adam(1e-2),
         cs.MaskedELBO(),
     )
-    return cs.fit(jax.random.key(0), made, rows(), num_epochs=1, batch_size=4, progress=False)
+    return cs.fit(
+        jax.random.key(0), made, rows(), num_epochs=1, batch_size=4, progress=False
+    )
 
 
 @functools.cache

@@ -20,7 +20,9 @@ def cells(rng, sparse: str | None = None):
     made = x if sparse is None else getattr(scipy.sparse, sparse)(x)
     found = anndata.AnnData(
         made,
-        obs=pd.DataFrame({"age": rng.integers(20, 60, n)}, index=[f"c{i}" for i in range(n)]),
+        obs=pd.DataFrame(
+            {"age": rng.integers(20, 60, n)}, index=[f"c{i}" for i in range(n)]
+        ),
         var=pd.DataFrame(index=[f"g{j}" for j in range(d)]),
     )
     found.layers["log"] = np.log1p(x)
@@ -59,7 +61,12 @@ def matrices(rng, seed):
         quietly(found.write_h5ad, folder / "a.h5ad")
         return quietly(cs.read, folder / "a.h5ad")
 
-    return Case(f"{KINDS[seed % 5]}, {'in memory' if seed < 5 else 'file'}", run, counts(x), None)
+    return Case(
+        f"{KINDS[seed % 5]}, {'in memory' if seed < 5 else 'file'}",
+        run,
+        counts(x),
+        None,
+    )
 
 
 @mechanism("AnnData: layers and covariates", 4)
@@ -78,7 +85,9 @@ def layers(rng, seed):
         if "covariates" in settings:
             np.testing.assert_array_equal(data.covariates["age"], found.obs["age"])
 
-    return Case(f"{settings}", lambda folder: quietly(cs.read, found, **settings), right, None)
+    return Case(
+        f"{settings}", lambda folder: quietly(cs.read, found, **settings), right, None
+    )
 
 
 @mechanism("AnnData: names twice, NaN, no names", 6)
@@ -101,13 +110,18 @@ def odd(rng, seed):
         found.obs_names = ["", *found.obs_names[1:]]
     if seed % 6 == 5:
         found.X = None
-    return Case(("obs twice", "var twice", "NaN", "inf", "no name", "no X")[seed % 6], lambda folder: quietly(cs.read, found), right, words)
+    return Case(
+        ("obs twice", "var twice", "NaN", "inf", "no name", "no X")[seed % 6],
+        lambda folder: quietly(cs.read, found),
+        right,
+        words,
+    )
 
 
 @mechanism("h5ad: damaged at random", 24, quick=2, megabytes=3000)
 def damaged(rng, seed):
     """HDF5 has no checksums by default: values may change, but nothing may fall over."""
-    found, x = quietly(cells, rng, KINDS[seed % 3])
+    found, _x = quietly(cells, rng, KINDS[seed % 3])
 
     def run(folder):
         quietly(found.write_h5ad, folder / "a.h5ad")
@@ -146,7 +160,9 @@ def foreign(rng, seed):
                 file["X"] = np.ones((3, 2))
         return quietly(cs.read, path)
 
-    about = ("cut", "cut", "cut", "no obs", "no X", "no var", "another's", "X alone")[seed % 8]
+    about = ("cut", "cut", "cut", "no obs", "no X", "no var", "another's", "X alone")[
+        seed % 8
+    ]
     right = accept if about == "no var" else None  # genes without names
     return Case(about, run, right, (r"a\.h5ad|X|obs|var", "expected"))
 
@@ -173,7 +189,12 @@ def streamed(rng, seed):
 
     good = seed % 6 < 2 or seed % 6 == 3
     right = counts(x) if good else accept if seed % 6 == 4 else None
-    return Case(("dense", "csr", "no obs", "csc", "no var", "no X")[seed % 6], run, right, ("a.h5ad|X|obs|var|csc|CSC|source", "expected"))
+    return Case(
+        ("dense", "csr", "no obs", "csc", "no var", "no X")[seed % 6],
+        run,
+        right,
+        ("a.h5ad|X|obs|var|csc|CSC|source", "expected"),
+    )
 
 
 @mechanism("MuData: cells in other orders, and not in all", 6, quick=1)
@@ -198,7 +219,9 @@ def mudata(rng, seed):
                 want = truth[int(row[1:])] if int(row[1:]) < len(truth) else np.nan
                 columns = [int(c[1:]) for c in frame.columns]
                 want = want if np.isscalar(want) else want[columns]
-                np.testing.assert_array_equal(frame.to_numpy()[i], np.broadcast_to(want, len(columns)))
+                np.testing.assert_array_equal(
+                    frame.to_numpy()[i], np.broadcast_to(want, len(columns))
+                )
 
     return Case("MuData", run, right, None)
 
@@ -212,23 +235,39 @@ def strange(rng, seed):
     made = {
         0: lambda: md.MuData({"z": rna, "adt": adt}),
         1: lambda: md.MuData({"inner": md.MuData({"rna": rna}), "adt": adt}),
-        2: lambda: md.MuData({"rna": rna, "adt": anndata.AnnData(np.zeros((0, 3), np.float32))}),
+        2: lambda: md.MuData(
+            {"rna": rna, "adt": anndata.AnnData(np.zeros((0, 3), np.float32))}
+        ),
         3: lambda: {"rna": rna, "adt": adt},
     }[seed % 4]
     about = ("a modality z", "nested", "an empty one", "a dict of AnnData")[seed % 4]
     words = ("z|inner|adt|rna|dict", "expected|MuData")
-    return Case(about, lambda folder: quietly(cs.read, quietly(made)), accept if seed % 4 == 3 else None, words)
+    return Case(
+        about,
+        lambda folder: quietly(cs.read, quietly(made)),
+        accept if seed % 4 == 3 else None,
+        words,
+    )
 
 
 @mechanism("AnnData: where arrays or paths are wanted", 6)
 def elsewhere(rng, seed):
     found, x = quietly(cells, rng, "csr_matrix")
     call, about = (
-        (lambda: cs.MultimodalData.from_arrays({"rna": found}), "from_arrays of an AnnData"),
-        (lambda: cs.MultimodalData.from_arrays({"rna": found.X}), "from_arrays of a sparse X"),
+        (
+            lambda: cs.MultimodalData.from_arrays({"rna": found}),
+            "from_arrays of an AnnData",
+        ),
+        (
+            lambda: cs.MultimodalData.from_arrays({"rna": found.X}),
+            "from_arrays of a sparse X",
+        ),
         (lambda: cs.stream(found), "stream of an AnnData"),
         (lambda: cs.read({"rna": found.X}), "read of a sparse X"),
-        (lambda: cs.read({"rna": found.to_df().astype(pd.SparseDtype(float, 0.0))}), "read of a sparse frame"),
+        (
+            lambda: cs.read({"rna": found.to_df().astype(pd.SparseDtype(float, 0.0))}),
+            "read of a sparse frame",
+        ),
         (lambda: cs.read({"rna": found}), "read of a dict of AnnData"),
     )[seed % 6]
 
@@ -236,4 +275,9 @@ def elsewhere(rng, seed):
         name = data.names[0]
         np.testing.assert_array_equal(measured(data, name), x)
 
-    return Case(about, lambda folder: quietly(call), right, ("rna|source", "sparse|AnnData|dense|toarray|read|path|file"))
+    return Case(
+        about,
+        lambda folder: quietly(call),
+        right,
+        ("rna|source", "sparse|AnnData|dense|toarray|read|path|file"),
+    )

@@ -11,18 +11,43 @@ from attack.case import Case, mechanism
 from attack.tables import accept
 
 VALUES = (
-    0, -1, float("nan"), float("inf"), -float("inf"), "3", None, True, 2.5, 1e30, 10**30, 3,
-    np.float32(0.5), np.int64(2), [1], (), 1j, np.array([1.0, 2.0]), b"1", {}, "nan",
+    0,
+    -1,
+    float("nan"),
+    float("inf"),
+    -float("inf"),
+    "3",
+    None,
+    True,
+    2.5,
+    1e30,
+    10**30,
+    3,
+    np.float32(0.5),
+    np.int64(2),
+    [1],
+    (),
+    1j,
+    np.array([1.0, 2.0]),
+    b"1",
+    {},
+    "nan",
 )
 
 
 def number(value: object) -> bool:
     """A real finite number, no truth value."""
-    return isinstance(value, int | float | np.number) and not isinstance(value, bool | complex) and math.isfinite(float(value))
+    return (
+        isinstance(value, int | float | np.number)
+        and not isinstance(value, bool | complex)
+        and math.isfinite(float(value))
+    )
 
 
 def whole(at_least: int):
-    return lambda v: isinstance(v, int | np.integer) and not isinstance(v, bool) and v >= at_least
+    return lambda v: (
+        isinstance(v, int | np.integer) and not isinstance(v, bool) and v >= at_least
+    )
 
 
 def positive(v):
@@ -73,7 +98,12 @@ SETTINGS = {
         (cs.HeteroscedasticNormalLikelihood, {}, "min_scale", positive),
         (cs.CategoricalLikelihood, {}, "num_classes", whole(2)),
         (cs.NegativeBinomialLikelihood, {}, "initial_concentration", positive),
-        (cs.ZeroInflatedNegativeBinomialLikelihood, {}, "initial_concentration", positive),
+        (
+            cs.ZeroInflatedNegativeBinomialLikelihood,
+            {},
+            "initial_concentration",
+            positive,
+        ),
     ],
     "heads": [
         (cs.NormalHead, {}, "min_scale", positive),
@@ -108,7 +138,12 @@ SETTINGS = {
         (cs.adam, {"learning_rate": 1e-3}, "weight_decay", non_negative),
         (cs.adam, {"learning_rate": 1e-3}, "clip_norm", or_none(positive)),
         (cs.adam, {"learning_rate": 1e-3, "schedule": "cosine"}, "num_steps", whole(1)),
-        (cs.adam, {"learning_rate": 1e-3, "num_steps": 10}, "warmup", lambda v: whole(0)(v) and v < 10),
+        (
+            cs.adam,
+            {"learning_rate": 1e-3, "num_steps": 10},
+            "warmup",
+            lambda v: whole(0)(v) and v < 10,
+        ),
         (cs.warm_up, {}, "num_steps", whole(1)),
         (cs.warm_up, {"num_steps": 5}, "beta", non_negative),
         (cs.warm_up, {"num_steps": 5}, "start", non_negative),
@@ -129,7 +164,11 @@ TOO_LARGE = 10**6
 def cases(group: str) -> list:
     """Every setting with every value, but what would only be too large."""
     pairs = itertools.product(SETTINGS[group], VALUES)
-    return [(s, v) for s, v in pairs if not (s[3](v) and number(v) and v > TOO_LARGE and isinstance(v, int))]
+    return [
+        (s, v)
+        for s, v in pairs
+        if not (s[3](v) and number(v) and v > TOO_LARGE and isinstance(v, int))
+    ]
 
 
 def attacked(group: str):
@@ -151,7 +190,14 @@ def attacked(group: str):
     return make
 
 
-for _group, _count in (("likelihoods", 60), ("heads", 30), ("priors", 30), ("guides", 20), ("bounds", 50), ("training", 90)):
+for _group, _count in (
+    ("likelihoods", 60),
+    ("heads", 30),
+    ("priors", 30),
+    ("guides", 20),
+    ("bounds", 50),
+    ("training", 90),
+):
     mechanism(f"options: of {_group}", _count, quick=6)(attacked(_group))
 
 
@@ -162,14 +208,32 @@ def rows():
 
 # of functions, whose good values would compute: only what must be refused is tried
 CALLS = {
-    "log_likelihood": (("num_samples", whole(1)), ("chunk_size", whole(1)), ("samples_at_once", whole(1))),
+    "log_likelihood": (
+        ("num_samples", whole(1)),
+        ("chunk_size", whole(1)),
+        ("samples_at_once", whole(1)),
+    ),
     "posterior": (("num_samples", whole(1)), ("chunk_size", whole(1))),
     "generate": (("num_samples", whole(1)), ("chunk_size", whole(1))),
     "generate_from_prior": (("num_samples", whole(1)),),
-    "to_datatree": (("num_samples", whole(1)), ("num_predictive", whole(1)), ("num_prior", whole(1)), ("chunk_size", whole(1))),
-    "predictive_intervals": (("num_samples", whole(1)), ("probability", inside(0, 1)), ("chunk_size", whole(1))),
+    "to_datatree": (
+        ("num_samples", whole(1)),
+        ("num_predictive", whole(1)),
+        ("num_prior", whole(1)),
+        ("chunk_size", whole(1)),
+    ),
+    "predictive_intervals": (
+        ("num_samples", whole(1)),
+        ("probability", inside(0, 1)),
+        ("chunk_size", whole(1)),
+    ),
     "prior_hole": (("num_swaps", whole(1)),),
-    "annealed_log_likelihood": (("chunk_size", whole(1)), ("num_chains", whole(1)), ("num_temperatures", whole(1)), ("num_leapfrog", whole(1))),
+    "annealed_log_likelihood": (
+        ("chunk_size", whole(1)),
+        ("num_chains", whole(1)),
+        ("num_temperatures", whole(1)),
+        ("num_leapfrog", whole(1)),
+    ),
 }
 
 
@@ -187,7 +251,9 @@ def estimates(rng, seed):
     ]
     order = np.random.default_rng(2).permutation(len(found))
     name, setting, value = found[order[seed % len(found)]]
-    programs = {"posterior": (guide,), "generate_from_prior": (model,)}.get(name, (model, guide))
+    programs = {"posterior": (guide,), "generate_from_prior": (model,)}.get(
+        name, (model, guide)
+    )
 
     def run(folder):
         function = getattr(cs, name)
@@ -208,11 +274,31 @@ def of_fit(rng, seed):
     bad = [v for v in VALUES if not whole(1)(v)]
     found = [(n, v) for n in ("num_epochs", "batch_size") for v in bad]
     found += [("nonfinite", v) for v in ("", "Stop", 0, True, None, ["stop"])]
-    found += [("validation", v) for v in (0.1, "rows", data.standardize(), [data], np.ones((4, 2)))]
-    found += [("beta", v) for v in (0.5, "warm_up", cs.warm_up, lambda: 1.0, lambda s: s * np.nan, lambda s: -1.0 * s - 1, lambda s: "a", lambda s: jax.numpy.ones(2))]
-    found += [("early_stopping", v) for v in (5, True, cs.EarlyStopping, cs.EarlyStopping())]
+    found += [
+        ("validation", v)
+        for v in (0.1, "rows", data.standardize(), [data], np.ones((4, 2)))
+    ]
+    found += [
+        ("beta", v)
+        for v in (
+            0.5,
+            "warm_up",
+            cs.warm_up,
+            lambda: 1.0,
+            lambda s: s * np.nan,
+            lambda s: -1.0 * s - 1,
+            lambda s: "a",
+            lambda s: jax.numpy.ones(2),
+        )
+    ]
+    found += [
+        ("early_stopping", v) for v in (5, True, cs.EarlyStopping, cs.EarlyStopping())
+    ]
     found += [("checkpoints", v) for v in ("run", cs.Checkpoints, True)]
-    found += [("start", v) for v in ({"no": 1.0}, 3, {"w.a": np.ones((3, 3))}, "last", {"w.a": None})]
+    found += [
+        ("start", v)
+        for v in ({"no": 1.0}, 3, {"w.a": np.ones((3, 3))}, "last", {"w.a": None})
+    ]
     found += [("callbacks", v) for v in (3, [3], print, ["print"])]
     found += [("loggers", v) for v in (3, ["log.jsonl"], "log.jsonl", cs.JSONLines)]
     found += [("mesh", v) for v in (3, "data", jax.devices())]
@@ -222,5 +308,9 @@ def of_fit(rng, seed):
         settings = {"num_epochs": 1, "batch_size": 2, "progress": False} | {name: value}
         return cs.fit(jax.random.key(0), svi(), data, **settings)
 
-    free = accept if isinstance(value, bool) and name in ("num_epochs", "batch_size") else None
+    free = (
+        accept
+        if isinstance(value, bool) and name in ("num_epochs", "batch_size")
+        else None
+    )
     return Case(f"fit({name}={value!r:.60})", run, free, (name, "expected"))

@@ -25,7 +25,14 @@ def reading(about: str, frames: dict, right, words, **contents) -> Case:
     return Case(about, lambda folder: cs.read(write(folder, files)), right, words)
 
 
-STALE = ("shuffled", "filtered", "sorted", "doubled and dropped", "sampled", "set to dates")
+STALE = (
+    "shuffled",
+    "filtered",
+    "sorted",
+    "doubled and dropped",
+    "sampled",
+    "set to dates",
+)
 
 
 @mechanism("Parquet: a stale index of numbers", 12, quick=3)
@@ -33,7 +40,9 @@ def stale(rng, seed):
     """What pandas leaves behind when rows are moved is no id; ids are numbers or text."""
     frames, how = tables(rng), STALE[seed % len(STALE)]
     if seed >= 6:
-        frames = {n: f.rename(index=lambda s: int(s[1:]) + 100) for n, f in frames.items()}
+        frames = {
+            n: f.rename(index=lambda s: int(s[1:]) + 100) for n, f in frames.items()
+        }
     moved = {}
     for name, frame in frames.items():
         cells = frame.reset_index()
@@ -80,11 +89,23 @@ def large_ids(rng, seed):
     genes = frames["genes"] if seed % 2 else frames["genes"].reset_index()
     truth = {n: f.rename(index=str) for n, f in frames.items()}
     words = ("genes|proteins", "id|index")
-    return reading("ids from 2^53 on", frames, holds(truth), words, genes=parquet(genes))
+    return reading(
+        "ids from 2^53 on", frames, holds(truth), words, genes=parquet(genes)
+    )
 
 
 KINDS = (
-    *("float32", "float16", "int8", "uint8", "uint64", "int64", "bool", "Int64", "Float64"),
+    *(
+        "float32",
+        "float16",
+        "int8",
+        "uint8",
+        "uint64",
+        "int64",
+        "bool",
+        "Int64",
+        "Float64",
+    ),
     *("boolean", "category of numbers", "decimal", "text of numbers", "dates", "lists"),
     *("bytes", "durations", "complex text", "mixed"),
 )
@@ -110,7 +131,11 @@ def kinds(rng, seed):
     frames["genes"] = frames["genes"].assign(g1=column)
     plain = seed % len(KINDS) < 10
     return reading(
-        kind, frames, holds(frames), None if plain else ("genes", "g1"), genes=parquet(genes)
+        kind,
+        frames,
+        holds(frames),
+        None if plain else ("genes", "g1"),
+        genes=parquet(genes),
     )
 
 
@@ -135,7 +160,9 @@ def levels(rng, seed):
         3: lambda f: f.set_axis(range(f.shape[1]), axis=1),
     }[seed % 4]
     frames = {n: changed(f) for n, f in frames.items()}
-    about = ("rows", "columns", "an index called as a column", "columns of numbers")[seed % 4]
+    about = ("rows", "columns", "an index called as a column", "columns of numbers")[
+        seed % 4
+    ]
     raw = {n: parquet(f) for n, f in frames.items()}
     truth = holds(frames) if seed % 4 == 2 else None
     return reading(about, frames, truth, ("genes|proteins", "index|column|name"), **raw)
@@ -145,11 +172,23 @@ def levels(rng, seed):
 def pages(rng, seed):
     """Pages have checksums: what is accepted is what was written."""
     frames = tables(rng)
-    raw = parquet(frames["genes"], compression=pick(rng, [None, "snappy", "gzip", "zstd"]))
+    raw = parquet(
+        frames["genes"], compression=pick(rng, [None, "snappy", "gzip", "zstd"])
+    )
     footer = len(raw) - 8 - int.from_bytes(raw[-8:-4], "little")
     where = int(rng.integers(4, footer))
-    raw = raw[:where] + bytes([raw[where] ^ (1 << int(rng.integers(8)))]) + raw[where + 1 :]
-    return reading(f"bit flipped in byte {where} of {len(raw)}", frames, holds(frames), ("genes",), genes=raw)
+    raw = (
+        raw[:where]
+        + bytes([raw[where] ^ (1 << int(rng.integers(8)))])
+        + raw[where + 1 :]
+    )
+    return reading(
+        f"bit flipped in byte {where} of {len(raw)}",
+        frames,
+        holds(frames),
+        ("genes",),
+        genes=raw,
+    )
 
 
 @mechanism("Parquet: metadata damaged at random", 40, quick=4)
@@ -161,7 +200,9 @@ def footer(rng, seed):
     for _ in range(int(rng.integers(1, 4))):
         where = int(rng.integers(start, len(raw)))
         raw = raw[:where] + bytes([int(rng.integers(256))]) + raw[where + 1 :]
-    return reading(f"byte {where} of {len(raw)}", frames, accept, (r"genes|row \d+",), genes=raw)
+    return reading(
+        f"byte {where} of {len(raw)}", frames, accept, (r"genes|row \d+",), genes=raw
+    )
 
 
 @mechanism("Parquet: truncated and padded", 8)
@@ -169,7 +210,9 @@ def cut(rng, seed):
     frames = tables(rng)
     raw = parquet(frames["genes"])
     where = int(rng.integers(len(raw)))
-    raw = (raw[:where], raw + b"rest", b"rest" + raw, raw[:where] + raw[where + 3 :])[seed % 4]
+    raw = (raw[:where], raw + b"rest", b"rest" + raw, raw[:where] + raw[where + 3 :])[
+        seed % 4
+    ]
     return reading(f"at {where}", frames, holds(frames), ("genes",), genes=raw)
 
 
@@ -185,4 +228,10 @@ def extremes(rng, seed):
         assert got != 0, f"{value} became {got}"
         assert abs(got / value - 1) < 1e-5, f"{value} became {got}"
 
-    return reading(f"{value}", frames, right, ("genes", "float32|fit"), genes=parquet(frames["genes"]))._replace(warned="genes")
+    return reading(
+        f"{value}",
+        frames,
+        right,
+        ("genes", "float32|fit"),
+        genes=parquet(frames["genes"]),
+    )._replace(warned="genes")

@@ -8,8 +8,30 @@ from attack.case import Case, mechanism
 from attack.tables import holds, measured
 
 IDS = (
-    "0012", "1e5", "NA", "nan", "null", "True", "a,b", 'say "so"', "two\nlines", "tab\there", " blank",
-    "ünï", "日本", "'", "#1", "=1+1", "-", "a;b", "C:\\x", "1", "1.0x", "a/b", "\\N", "'x'",
+    "0012",
+    "1e5",
+    "NA",
+    "nan",
+    "null",
+    "True",
+    "a,b",
+    'say "so"',
+    "two\nlines",
+    "tab\there",
+    " blank",
+    "ünï",
+    "日本",
+    "'",
+    "#1",
+    "=1+1",
+    "-",
+    "a;b",
+    "C:\\x",
+    "1",
+    "1.0x",
+    "a/b",
+    "\\N",
+    "'x'",
 )
 
 
@@ -44,8 +66,12 @@ def of_data(rng, seed):
 
     def run(folder):
         data = cs.read({"a": frame})
-        values = {"a": np.where(np.isnan(measured(data, "a")), np.nan, data.values["a"])}
-        cs.write_frames(cs.to_frames(values, data), folder, (".csv", ".parquet")[seed % 2])
+        values = {
+            "a": np.where(np.isnan(measured(data, "a")), np.nan, data.values["a"])
+        }
+        cs.write_frames(
+            cs.to_frames(values, data), folder, (".csv", ".parquet")[seed % 2]
+        )
         return cs.read(folder)
 
     return Case(f"{list(frame.index)}", run, holds({"a": frame}), None)
@@ -62,9 +88,14 @@ def calls(rng, seed):
         return folder / "a.csv"
 
     call, words = (
-        (lambda f: cs.to_frames({"a": x[None]}, data), "'a'"), (lambda f: cs.to_frames({"b": x}, data), "'b'"), (lambda f: cs.to_frames({"a": x[:3]}, data), "'a'"),
-        (lambda f: cs.write_frame(frame, f / "a.xlsx"), "path"), (lambda f: cs.write_frame(frame, there(f)), "path"), (lambda f: cs.write_frame(frame, f / "no" / "a.csv"), "no"),
-        (lambda f: cs.write_frames({"a": frame}, f, ".txt"), "path"), (lambda f: cs.write_frame(frame, f), "path"),
+        (lambda f: cs.to_frames({"a": x[None]}, data), "'a'"),
+        (lambda f: cs.to_frames({"b": x}, data), "'b'"),
+        (lambda f: cs.to_frames({"a": x[:3]}, data), "'a'"),
+        (lambda f: cs.write_frame(frame, f / "a.xlsx"), "path"),
+        (lambda f: cs.write_frame(frame, there(f)), "path"),
+        (lambda f: cs.write_frame(frame, f / "no" / "a.csv"), "no"),
+        (lambda f: cs.write_frames({"a": frame}, f, ".txt"), "path"),
+        (lambda f: cs.write_frame(frame, f), "path"),
     )[seed % 8]
     return Case(f"call {seed % 8}", call, None, (words,))
 
@@ -74,9 +105,20 @@ def precise(rng, seed):
     """`read_arrays` has every digit of the file."""
     from attack.tables import text, write
 
-    x = pd.DataFrame(rng.normal(size=(5, 2)) * 10.0 ** rng.integers(-9, 9, (5, 2)), [f"s{i}" for i in range(5)], ["u", "v"])
+    x = pd.DataFrame(
+        rng.normal(size=(5, 2)) * 10.0 ** rng.integers(-9, 9, (5, 2)),
+        [f"s{i}" for i in range(5)],
+        ["u", "v"],
+    )
 
     def right(got):
-        np.testing.assert_allclose(np.asarray(got.values["a"]), x.to_numpy(), rtol=4e-16)
+        np.testing.assert_allclose(
+            np.asarray(got.values["a"]), x.to_numpy(), rtol=4e-16
+        )
 
-    return Case("17 digits", lambda folder: cs.read_arrays(write(folder, {"a.csv": text(x)})), right, None)
+    return Case(
+        "17 digits",
+        lambda folder: cs.read_arrays(write(folder, {"a.csv": text(x)})),
+        right,
+        None,
+    )

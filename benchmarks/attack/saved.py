@@ -57,8 +57,13 @@ def flipped(rng, seed):
 def cut(rng, seed):
     share = rng.random()
     change = (
-        lambda raw: raw[: int(share * len(raw))], lambda raw: raw + b"rest", lambda raw: b"", lambda raw: b"rest" + raw,
-        lambda raw: raw[: int(share * len(raw))] + bytes(64) + raw[int(share * len(raw)) + 64 :],
+        lambda raw: raw[: int(share * len(raw))],
+        lambda raw: raw + b"rest",
+        lambda raw: b"",
+        lambda raw: b"rest" + raw,
+        lambda raw: (
+            raw[: int(share * len(raw))] + bytes(64) + raw[int(share * len(raw)) + 64 :]
+        ),
     )[seed % 5]
     return loading(f"kind {seed % 5} at {share:.3f}", change)
 
@@ -69,7 +74,11 @@ def repacked(raw: bytes, forge) -> bytes:
         members = {name: file.read(name) for name in file.namelist()}
     described = json.loads(members["header.json"])
     text = forge(described)
-    text = text if isinstance(text, bytes) else json.dumps(described if text is None else text).encode()
+    text = (
+        text
+        if isinstance(text, bytes)
+        else json.dumps(described if text is None else text).encode()
+    )
     members["header.json"] = text
     members["header.sha256"] = hashlib.sha256(text).hexdigest().encode()
     box = io.BytesIO()
@@ -79,13 +88,33 @@ def repacked(raw: bytes, forge) -> bytes:
     return box.getvalue()
 
 
-JUNK = (None, 0, -1, 1e308, "", "x" * 50, [], {}, True, [[]], {"a": 1}, ["object"], float("nan"))
+JUNK = (
+    None,
+    0,
+    -1,
+    1e308,
+    "",
+    "x" * 50,
+    [],
+    {},
+    True,
+    [[]],
+    {"a": 1},
+    ["object"],
+    float("nan"),
+)
 
 
 def places(tree, path=()):
     """Every place in a JSON tree."""
     found = [path]
-    items = tree.items() if isinstance(tree, dict) else enumerate(tree) if isinstance(tree, list) else ()
+    items = (
+        tree.items()
+        if isinstance(tree, dict)
+        else enumerate(tree)
+        if isinstance(tree, list)
+        else ()
+    )
     for key, child in items:
         found += places(child, (*path, key))
     return found
@@ -93,7 +122,7 @@ def places(tree, path=()):
 
 @mechanism("saved: forged headers", 60, quick=4, **SETTINGS)
 def forged(rng, seed):
-    """One place of the header lost or replaced, under a right checksum: refused, or a model."""
+    """One place of the header lost or replaced, its checksum right: refused, or a model."""
     share, junk, lose = rng.random(), pick(rng, JUNK), rng.random() < 0.4
     shown = []
 
@@ -116,21 +145,41 @@ def forged(rng, seed):
             shapes = jax.tree.map(np.shape, (found.params[name], x))
             assert str(shapes[0]) == str(shapes[1]), f"{shown}: {shapes}"
 
-    return loading(f"place {share:.4f} {'lost' if lose else f'= {junk!r}'}", lambda raw: repacked(raw, forge), right)
+    return loading(
+        f"place {share:.4f} {'lost' if lose else f'= {junk!r}'}",
+        lambda raw: repacked(raw, forge),
+        right,
+    )
 
 
 @mechanism("saved: headers that are no header", 10, quick=2, **SETTINGS)
 def headers(rng, seed):
     deep = b"[" * 100_000 + b"]" * 100_000
     text = (
-        b"", b"null", b"[]", b"3", b"{", deep, b'{"a":' * 50_000 + b"1" + b"}" * 50_000, b"\xff\xfe", b'"text"', b"{}",
+        b"",
+        b"null",
+        b"[]",
+        b"3",
+        b"{",
+        deep,
+        b'{"a":' * 50_000 + b"1" + b"}" * 50_000,
+        b"\xff\xfe",
+        b'"text"',
+        b"{}",
     )[seed % 10]
     return loading(f"{text[:20]!r}", lambda raw: repacked(raw, lambda _: text), None)
 
 
 @mechanism("saved: of another version, kind or precision", 6, quick=1, **SETTINGS)
 def versions(rng, seed):
-    field, value = (("version", 99), ("version", "1"), ("kind", "checkpoint"), ("format", "numpy"), ("version", None), ("kind", None))[seed % 6]
+    field, value = (
+        ("version", 99),
+        ("version", "1"),
+        ("kind", "checkpoint"),
+        ("format", "numpy"),
+        ("version", None),
+        ("kind", None),
+    )[seed % 6]
 
     def forge(described):
         described[field] = value
@@ -142,8 +191,20 @@ def versions(rng, seed):
 def programs(rng, seed):
     """A user's programs are asked for; those that do not fit are refused."""
     about, settings, good = (
-        ("none given", {}, False), ("both given", {"model": model, "guide": guide}, True), ("the guide alone", {"guide": guide}, False),
-        ("another guide", {"model": model, "guide": cs.amortized_guide(1)}, False), ("another model", {"model": cs.multimodal_model(cs.standard_normal(1), cs.NormalLikelihood()), "guide": guide}, False),
+        ("none given", {}, False),
+        ("both given", {"model": model, "guide": guide}, True),
+        ("the guide alone", {"guide": guide}, False),
+        ("another guide", {"model": model, "guide": cs.amortized_guide(1)}, False),
+        (
+            "another model",
+            {
+                "model": cs.multimodal_model(
+                    cs.standard_normal(1), cs.NormalLikelihood()
+                ),
+                "guide": guide,
+            },
+            False,
+        ),
         ("a number", {"model": 3, "guide": guide}, False),
     )[seed % 6]
 
@@ -190,8 +251,26 @@ def spots(rng, seed):
             path.symlink_to(folder / "later.npz")
         ours_once().save(path)
         assert not (kind == 3 and not path.is_symlink()), "the link was replaced"
-        assert not (kind == 3 and other.read_bytes() == b"x"), "the link was not followed"
+        assert not (kind == 3 and other.read_bytes() == b"x"), (
+            "the link was not followed"
+        )
         return cs.load(path)
 
-    about = ("a pipe", "a folder", "no such folder", "a link", "a link to itself", "a NUL", "a long name", "a file for a folder", "nothing", "a link to nothing")[kind]
-    return Case(about, run, same if kind in (3, 9) else None, None if kind == 3 else ("path|m.npz|x|no|null|regular|expected",))
+    about = (
+        "a pipe",
+        "a folder",
+        "no such folder",
+        "a link",
+        "a link to itself",
+        "a NUL",
+        "a long name",
+        "a file for a folder",
+        "nothing",
+        "a link to nothing",
+    )[kind]
+    return Case(
+        about,
+        run,
+        same if kind in (3, 9) else None,
+        None if kind == 3 else ("path|m.npz|x|no|null|regular|expected",),
+    )

@@ -2,13 +2,17 @@
 
 import numpy as np
 
-import consilience as cs
 from attack.archives import arrays, npy, packed, reading, same, zipped
 from attack.case import mechanism
 from attack.tables import equal, measured
 
 SHAPES = (
-    *("(1000000000000, 3)", "(-1, 3)", "(9223372036854775807, 9223372036854775807)", "(3,)"),
+    *(
+        "(1000000000000, 3)",
+        "(-1, 3)",
+        "(9223372036854775807, 9223372036854775807)",
+        "(3,)",
+    ),
     *("(99999999999999999999999, 1)", "(0, 3)", "()", "3", "[3, 3]", "(3.0, 3)"),
     *("(" * 400 + ")" * 400, "(True, 3)", "None", "(3, 3, 1000000000)", "'(3, 3)'"),
 )
@@ -71,7 +75,9 @@ def damaged(rng, seed):
         values = np.asarray(data.values["a"])
         assert len(values) == len(found["a"])
 
-    return reading(f"{bytes(raw[:128])!r}", zipped(members), right, ("data|'a'|'b'|row_names",))
+    return reading(
+        f"{bytes(raw[:128])!r}", zipped(members), right, ("data|'a'|'b'|row_names",)
+    )
 
 
 TYPES = {
@@ -85,7 +91,9 @@ TYPES = {
     "bool": lambda x: x > 0,
     "complex": lambda x: x.astype("c8"),
     "complex without an imaginary part": lambda x: x.astype("c16"),
-    "structured": lambda x: np.array([tuple(r) for r in x], [(f"f{i}", "f4") for i in range(x.shape[1])]),
+    "structured": lambda x: np.array(
+        [tuple(r) for r in x], [(f"f{i}", "f4") for i in range(x.shape[1])]
+    ),
     "dates": lambda x: np.full(x.shape, np.datetime64("2024-01-01")),
     "text of numbers": lambda x: x.astype("U"),
     "bytes of numbers": lambda x: x.astype("S"),
@@ -125,7 +133,12 @@ def row_names(rng, seed):
     )[seed % 9]
     text = [x.decode() if isinstance(x, bytes) else str(x) for x in given.tolist()]
     truth = same(found | {"row_names": text}) if good else None
-    return reading(f"row_names {given[:2].tolist()}, …", packed(found | {"row_names": given}), truth, ("data|row_names",))
+    return reading(
+        f"row_names {given[:2].tolist()}, …",
+        packed(found | {"row_names": given}),
+        truth,
+        ("data|row_names",),
+    )
 
 
 @mechanism("npz: masks", 10, quick=2)
@@ -144,10 +157,18 @@ def masks(rng, seed):
         ("of rows", {"mask_a": rows}, True),
         ("of entries beside NaN", {"mask_a": mask, "a": nan}, True),
         ("present", {"present": np.stack([rows, ~rows | True], 1)}, True),
-        ("transposed", {"mask_a": mask.T if shape[0] != shape[1] else mask[:, 1:]}, False),
+        (
+            "transposed",
+            {"mask_a": mask.T if shape[0] != shape[1] else mask[:, 1:]},
+            False,
+        ),
         ("of numbers", {"mask_a": mask.astype(int)}, False),
         ("of no modality", {"mask_c": mask}, False),
-        ("present of other length", {"present": np.ones((shape[0] + 1, 2), bool)}, False),
+        (
+            "present of other length",
+            {"present": np.ones((shape[0] + 1, 2), bool)},
+            False,
+        ),
         ("present of three columns", {"present": np.ones((shape[0], 3), bool)}, False),
         ("present of numbers", {"present": np.ones((shape[0], 2))}, False),
     )[seed % 10]
@@ -156,13 +177,20 @@ def masks(rng, seed):
     truth = a.copy()
     if good:
         seen = seen[:, 0] if "present" in extra else seen
-        truth[~(seen if seen.ndim == 2 else np.broadcast_to(seen[:, None], shape))] = np.nan
+        truth[~(seen if seen.ndim == 2 else np.broadcast_to(seen[:, None], shape))] = (
+            np.nan
+        )
 
     def right(data):
         equal(measured(data, "a"), truth.astype(np.float32), "a")
         equal(measured(data, "b"), found["b"], "b")
 
-    return reading(about, packed(found | extra), right if good else None, None if good else ("data|present|mask|entries",))
+    return reading(
+        about,
+        packed(found | extra),
+        right if good else None,
+        None if good else ("data|present|mask|entries",),
+    )
 
 
 @mechanism("npz: shapes of modalities", 6)
@@ -177,5 +205,9 @@ def shapes(rng, seed):
         (np.zeros((0, 3), "f4"), False),
         (rng.normal(size=(1, n)).astype("f4"), False),
     )[seed % 6]
-    return reading(f"{value.shape}", packed(found | {"a": value}), same(found | {"a": value}) if good else None, None if good else ("data|'a'|'b'|row_names",))
-
+    return reading(
+        f"{value.shape}",
+        packed(found | {"a": value}),
+        same(found | {"a": value}) if good else None,
+        None if good else ("data|'a'|'b'|row_names",),
+    )

@@ -54,10 +54,28 @@ def process(path):
     path.symlink_to("/proc/self/mem")
 
 
-MADE = (fifo, device, null, random, broken, loop, directory, empty, unix_socket, process)
+MADE = (
+    fifo,
+    device,
+    null,
+    random,
+    broken,
+    loop,
+    directory,
+    empty,
+    unix_socket,
+    process,
+)
 
 
-@mechanism("special: as a source", len(MADE) * 2, quick=4, seconds=20, megabytes=900, alone=False)
+@mechanism(
+    "special: as a source",
+    len(MADE) * 2,
+    quick=4,
+    seconds=20,
+    megabytes=900,
+    alone=False,
+)
 def source(rng, seed):
     make, ending = MADE[seed % len(MADE)], pick(rng, ENDINGS)
 
@@ -81,7 +99,9 @@ def in_folder(rng, seed):
     return Case(f"{make.__name__} as genes.{ending}", run, None, ("genes",))
 
 
-@mechanism("special: in a folder to stream", len(MADE), quick=3, seconds=20, megabytes=900)
+@mechanism(
+    "special: in a folder to stream", len(MADE), quick=3, seconds=20, megabytes=900
+)
 def streamed(rng, seed):
     make = MADE[seed % len(MADE)]
 
@@ -93,20 +113,53 @@ def streamed(rng, seed):
     return Case(f"{make.__name__} as genes.npy", run, None, ("genes",))
 
 
-SOURCES = ("", ".", "\0", "a\nb", "none", "/", "~", "x" * 5000, "http://x.org/a.csv", "con.xyz")
+SOURCES = (
+    "",
+    ".",
+    "\0",
+    "a\nb",
+    "none",
+    "/",
+    "~",
+    "x" * 5000,
+    "http://x.org/a.csv",
+    "con.xyz",
+)
 
 
 @mechanism("special: paths that lead nowhere", len(SOURCES), quick=2, seconds=20)
 def nowhere(rng, seed):
     path = SOURCES[seed % len(SOURCES)]
     call = pick(rng, [cs.read, cs.stream])
-    return Case(f"{call.__name__}({path[:30]!r})", lambda folder: call(path), None, ("source|expected|file|folder|embedded",))
+    return Case(
+        f"{call.__name__}({path[:30]!r})",
+        lambda folder: call(path),
+        None,
+        ("source|expected|file|folder|embedded",),
+    )
 
 
-OBJECTS = (None, 3, 2.5, b"a.csv", [], (), set(), np.zeros((3, 2)), "a.csv".encode, open, object())
+OBJECTS = (
+    None,
+    3,
+    2.5,
+    b"a.csv",
+    [],
+    (),
+    set(),
+    np.zeros((3, 2)),
+    "a.csv".encode,
+    open,
+    object(),
+)
 
 
 @mechanism("special: sources that are none", len(OBJECTS))
 def objects(rng, seed):
     thing, call = OBJECTS[seed % len(OBJECTS)], (cs.read, cs.stream)[seed % 2]
-    return Case(f"{call.__name__}({thing!r:.40})", lambda folder: call(thing), None, ("source", "expected"))
+    return Case(
+        f"{call.__name__}({thing!r:.40})",
+        lambda folder: call(thing),
+        None,
+        ("source", "expected"),
+    )

@@ -38,7 +38,13 @@ def same_rows(values, rows=None):
 @mechanism("stream: rows of memory", 10, quick=2)
 def rows(rng, seed):
     values = arrays(rng)
-    picked = (rng.permutation(30)[:9], np.arange(30), np.array([29, 0]), np.array([3, 3]), slice(5, 9))[seed % 5]
+    picked = (
+        rng.permutation(30)[:9],
+        np.arange(30),
+        np.array([29, 0]),
+        np.array([3, 3]),
+        slice(5, 9),
+    )[seed % 5]
 
     def run(folder):
         if seed < 5:
@@ -53,7 +59,9 @@ def saved(rng, seed):
     values = arrays(rng)
 
     def run(folder):
-        data = cs.StreamedData.from_arrays(values, row_names=[f"s{i}" for i in range(30)])
+        data = cs.StreamedData.from_arrays(
+            values, row_names=[f"s{i}" for i in range(30)]
+        )
         data.save(folder / "there")
         again = cs.stream(folder / "there")
         assert list(again.row_names) == list(data.row_names), "names of rows are others"
@@ -87,7 +95,12 @@ def damaged(rng, seed):
         if seed % 4 > 1:
             raise AssertionError("a truncated file was read")
 
-    return Case("cut" if seed % 4 > 1 else "header", run, right, ("npy|there|a", "expected|present"))
+    return Case(
+        "cut" if seed % 4 > 1 else "header",
+        run,
+        right,
+        ("npy|there|a", "expected|present"),
+    )
 
 
 @mechanism("stream: headers that lie", 16, quick=2, megabytes=700)
@@ -111,20 +124,42 @@ def lying(rng, seed):
 def others(rng, seed):
     values = arrays(rng)
     extra, good = (
-        ({"present": np.ones((30, 2), bool)}, None), ({"c": np.ones(30)}, True), ({"c": np.ones(29)}, False), ({"c": np.array(["x"] * 30)}, False),
-        ({"z": np.ones((30, 1))}, False), ({"c": np.ones((30, 1), complex)}, False), ({"mask_c": np.ones((30, 1), bool)}, False), ({"c": np.full((30, 1), np.inf)}, False),
+        ({"present": np.ones((30, 2), bool)}, None),
+        ({"c": np.ones(30)}, True),
+        ({"c": np.ones(29)}, False),
+        ({"c": np.array(["x"] * 30)}, False),
+        ({"z": np.ones((30, 1))}, False),
+        ({"c": np.ones((30, 1), complex)}, False),
+        ({"mask_c": np.ones((30, 1), bool)}, False),
+        ({"c": np.full((30, 1), np.inf)}, False),
     )[seed % 8]
 
     def run(folder):
         data = cs.stream(folder_of(folder, values, **extra))
         return data.take(np.arange(30))
 
-    return Case(f"{list(extra)} of {list(extra.values())[0].dtype}{list(extra.values())[0].shape}", run, None if good is False else same_rows(values), None if good else (f"{list(extra)[0]}|present",))
+    return Case(
+        f"{list(extra)} of {next(iter(extra.values())).dtype}{next(iter(extra.values())).shape}",
+        run,
+        None if good is False else same_rows(values),
+        None if good else (f"{next(iter(extra))}|present",),
+    )
 
 
 @mechanism("stream: indexes", 8)
 def indexes(rng, seed):
     values = arrays(rng)
-    index = ([30], [-31], [1.5], "a", None, np.ones(29, bool), [[1, 2], [3, 4]], np.nan)[seed % 8]
+    index = (
+        [30],
+        [-31],
+        [1.5],
+        "a",
+        None,
+        np.ones(29, bool),
+        [[1, 2], [3, 4]],
+        np.nan,
+    )[seed % 8]
     call = lambda folder: cs.StreamedData.from_arrays(values).take(index)  # noqa: E731
-    return Case(f"take({index!r:.40})", call, None, ("ind(ex|ices)|rows",), errors=(IndexError,))
+    return Case(
+        f"take({index!r:.40})", call, None, ("ind(ex|ices)|rows",), errors=(IndexError,)
+    )

@@ -13,8 +13,27 @@ import consilience as cs
 
 # what pandas and `read` document as missing
 MISSING = frozenset(
-    "|#N/A|#N/A N/A|#NA|-1.#IND|-1.#QNAN|-NaN|-nan|1.#IND|1.#QNAN|<NA>|N/A|NA|NULL|NaN|"
-    "None|n/a|nan|null".split("|")
+    [
+        "",
+        "#N/A",
+        "#N/A N/A",
+        "#NA",
+        "-1.#IND",
+        "-1.#QNAN",
+        "-NaN",
+        "-nan",
+        "1.#IND",
+        "1.#QNAN",
+        "<NA>",
+        "N/A",
+        "NA",
+        "NULL",
+        "NaN",
+        "None",
+        "n/a",
+        "nan",
+        "null",
+    ]
 )
 TRUTHS = {"True": 1.0, "TRUE": 1.0, "true": 1.0}
 TRUTHS |= {"False": 0.0, "FALSE": 0.0, "false": 0.0}
@@ -53,7 +72,9 @@ def parsed(raw: bytes, separator: str = ",") -> pd.DataFrame | None:
     """The table in these bytes; None if they are none and must be refused."""
     try:
         lines = raw.decode("utf-8-sig")
-        found = csv.reader(io.StringIO(lines, newline=""), delimiter=separator, strict=True)
+        found = csv.reader(
+            io.StringIO(lines, newline=""), delimiter=separator, strict=True
+        )
         rows = [row for row in found if row]
     except (UnicodeDecodeError, csv.Error):
         return None

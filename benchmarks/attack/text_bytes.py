@@ -16,7 +16,9 @@ WHERE = r"genes|row \d+ \('"  # the file, or the sample that has nothing left
 def damaged(about: str, raw: bytes, frames: dict, name: str = "genes.csv") -> Case:
     """Read the damaged table beside a good one; the truth is what `parsed` says."""
     left = parsed(raw)
-    right = None if left is None else holds({"genes": left, "proteins": frames["proteins"]})
+    right = (
+        None if left is None else holds({"genes": left, "proteins": frames["proteins"]})
+    )
     contents = {name: raw, "proteins.csv": text(frames["proteins"])}
     return Case(
         f"{about}: {raw[:400]!r}",
@@ -50,14 +52,20 @@ def flipped(rng, raw):
 @by
 def replaced(rng, raw):
     where = int(rng.integers(len(raw)))
-    return raw[:where] + pick(rng, [b",", b"\n", b'"', b"\r", b"\0", b" ", b"\t", b"-", b"e", b"_"]) + raw[where + 1 :]
+    return (
+        raw[:where]
+        + pick(rng, [b",", b"\n", b'"', b"\r", b"\0", b" ", b"\t", b"-", b"e", b"_"])
+        + raw[where + 1 :]
+    )
 
 
 @mechanism("CSV: one byte inserted", 16, quick=3)
 @by
 def inserted(rng, raw):
     where = int(rng.integers(len(raw)))
-    new = pick(rng, [b",", b"\n", b'"', b"\r", b"\0", b" ", b".", b"9", b"\xff", b"\xc3\xa9"])
+    new = pick(
+        rng, [b",", b"\n", b'"', b"\r", b"\0", b" ", b".", b"9", b"\xff", b"\xc3\xa9"]
+    )
     return raw[:where] + new + raw[where:]
 
 
@@ -86,19 +94,35 @@ def swapped(rng, raw):
 def line_doubled(rng, raw):
     lines = raw.splitlines(keepends=True)
     where = int(rng.integers(len(lines)))
-    return b"".join(lines[:where] + lines[where : where + 1] * int(pick(rng, [0, 2])) + lines[where + 1 :])
+    return b"".join(
+        lines[:where]
+        + lines[where : where + 1] * int(pick(rng, [0, 2]))
+        + lines[where + 1 :]
+    )
 
 
-ENCODINGS = ("utf-8-sig", "utf-16", "utf-16-le", "utf-32", "latin-1", "cp500", "shift_jis")
+ENCODINGS = (
+    "utf-8-sig",
+    "utf-16",
+    "utf-16-le",
+    "utf-32",
+    "latin-1",
+    "cp500",
+    "shift_jis",
+)
 
 
 @mechanism("CSV: other encodings", 7, quick=2)
 def encodings(rng, seed):
     frames, name = tables(rng), ENCODINGS[seed % len(ENCODINGS)]
-    named = frames["genes"].rename(columns={"g1": "grün" if name != "shift_jis" else "緑"})
+    named = frames["genes"].rename(
+        columns={"g1": "grün" if name != "shift_jis" else "緑"}
+    )
     good = name == "utf-8-sig"
     case = damaged(name, text(named).encode(name), frames)
-    return case._replace(words=None if good else (WHERE, "UTF-8|one cell|column|expected"))
+    return case._replace(
+        words=None if good else (WHERE, "UTF-8|one cell|column|expected")
+    )
 
 
 @mechanism("CSV: ends of lines", 4)
@@ -118,7 +142,12 @@ def zipped(rng, seed):
     where = int(rng.integers(len(raw)))
     raw = pick(
         rng,
-        [raw[:where] + bytes([raw[where] ^ (1 << int(rng.integers(8)))]) + raw[where + 1 :], raw[:where]],
+        [
+            raw[:where]
+            + bytes([raw[where] ^ (1 << int(rng.integers(8)))])
+            + raw[where + 1 :],
+            raw[:where],
+        ],
     )
     case = damaged("gzip", b"", frames, "genes.csv.gz")
     contents = {"genes.csv.gz": raw, "proteins.csv": text(frames["proteins"])}
@@ -138,7 +167,12 @@ def packings(rng, seed):
     with zipfile.ZipFile(box, "w") as file:
         file.writestr("genes.csv", plain)
     about, name, raw, good = (
-        ("two members", "genes.csv.gz", gzip.compress(plain[:half]) + gzip.compress(plain[half:]), True),
+        (
+            "two members",
+            "genes.csv.gz",
+            gzip.compress(plain[:half]) + gzip.compress(plain[half:]),
+            True,
+        ),
         ("gzipped twice", "genes.csv.gz", gzip.compress(gzip.compress(plain)), False),
         ("not gzipped", "genes.csv.gz", plain, False),
         ("gzipped without the ending", "genes.csv", gzip.compress(plain), False),

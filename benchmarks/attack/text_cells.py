@@ -10,7 +10,9 @@ from attack.tables import MISSING, holds, tables, text, write
 def with_cell(rng, cell: str, quoted: bool = False) -> tuple[dict, dict, str, str]:
     """Tables of which one cell of the genes holds this text; sample and column."""
     frames = tables(rng)
-    cells = frames["genes"].astype(object).where(frames["genes"].notna(), "").astype(str)
+    cells = (
+        frames["genes"].astype(object).where(frames["genes"].notna(), "").astype(str)
+    )
     row, column = int(rng.integers(len(cells))), int(rng.integers(1, cells.shape[1]))
     cells.iloc[row, column] = cell
     contents = {n: text(frame) for n, frame in frames.items()}
@@ -46,7 +48,18 @@ def read_as(rng, cell: str, value: float, about: str, good: bool = True) -> Case
 
 
 SPELLINGS = sorted(MISSING)
-NOT_MISSING = ("-", "?", ".", "missing", "na.", "unknown", "#DIV/0!", "#REF!", "*", "--")
+NOT_MISSING = (
+    "-",
+    "?",
+    ".",
+    "missing",
+    "na.",
+    "unknown",
+    "#DIV/0!",
+    "#REF!",
+    "*",
+    "--",
+)
 NOT_MISSING += ("NA NA", "None given", "below LOD", "<0.5", ">100", "N.A.")
 
 
@@ -68,7 +81,17 @@ def infinite(rng, seed):
     return refused(rng, INFINITE[seed % len(INFINITE)], "the cell")
 
 
-NUMBERS = ("1e3", "1E3", "1e+3", "+1000", "1000.", "0001000", "1000.000", "1.0e03", ".1e4")
+NUMBERS = (
+    "1e3",
+    "1E3",
+    "1e+3",
+    "+1000",
+    "1000.",
+    "0001000",
+    "1000.000",
+    "1.0e03",
+    ".1e4",
+)
 
 
 @mechanism("cells: ways to write a number", len(NUMBERS))
@@ -126,7 +149,9 @@ def truths(rng, seed):
 @mechanism("cells: whole numbers beyond 2^24", 6, quick=2)
 def beyond(rng, seed):
     """Of whole numbers, every digit counts, also where one cell is missing."""
-    low, high = ((1 << 24, 1 << 25), (1 << 30, (1 << 31) - 1), (1 << 53, 1 << 54))[seed % 3]
+    low, high = ((1 << 24, 1 << 25), (1 << 30, (1 << 31) - 1), (1 << 53, 1 << 54))[
+        seed % 3
+    ]
     frames = tables(rng, whole=True)
     x = rng.integers(low, high, frames["genes"].shape)
     frames["genes"].iloc[:, :] = x

@@ -5,7 +5,7 @@ import unicodedata
 import pandas as pd
 
 import consilience as cs
-from attack.case import Case, mechanism, pick
+from attack.case import Case, mechanism
 from attack.tables import holds, tables, text, write
 
 WORDS = ("genes|proteins", "sample|id|row|column|name")
@@ -59,9 +59,7 @@ def invisible(rng, seed):
 def forms(rng, seed):
     frames = tables(rng)
     base = ("café", "Ångström", "ﬁt", "ｓ７", "Ａ1", "naïve")[seed % 6]
-    frames = {
-        n: f.rename(index={shared(frames): base}) for n, f in frames.items()
-    }
+    frames = {n: f.rename(index={shared(frames): base}) for n, f in frames.items()}
     form = ("NFD", "NFD", "NFKC", "NFKC", "NFKC", "NFD")[seed % 6]
     to = unicodedata.normalize(form, base)
     return reading(f"{to!r} for {base!r}", renamed(frames, base, to), holds(frames))
@@ -73,7 +71,14 @@ def numeric(rng, seed):
     plain = {f"s{i:02d}": str(i + 1) for i in range(20)}
     frames = {n: f.rename(index=plain) for n, f in frames.items()}
     sample = shared(frames)
-    to = (f"{sample}.0", f"00{sample}", f"{sample}.", f" {sample}", f"0{sample}", f"{sample}.00")[seed % 6]
+    to = (
+        f"{sample}.0",
+        f"00{sample}",
+        f"{sample}.",
+        f" {sample}",
+        f"0{sample}",
+        f"{sample}.00",
+    )[seed % 6]
     return reading(f"{to!r} for {sample!r}", renamed(frames, sample, to), holds(frames))
 
 
@@ -82,8 +87,14 @@ def case(rng, seed):
     frames = tables(rng)
     frames = {n: f.rename(index=lambda s: f"TCGA-{s}-a") for n, f in frames.items()}
     sample = shared(frames)
-    to = (sample.lower(), sample.replace("-", "_"), sample.replace("-", "."),
-          sample.replace("-", "\u2013"), sample.replace("-", " "), sample.replace("-", "\u2011"))[seed % 6]
+    to = (
+        sample.lower(),
+        sample.replace("-", "_"),
+        sample.replace("-", "."),
+        sample.replace("-", "\u2013"),
+        sample.replace("-", " "),
+        sample.replace("-", "\u2011"),
+    )[seed % 6]
     return reading(f"{to!r} for {sample!r}", renamed(frames, sample, to), holds(frames))
 
 
@@ -115,9 +126,14 @@ def telling(rng, seed):
 @mechanism("names: columns that look like something else", 8)
 def columns(rng, seed):
     frames = tables(rng)
-    to = ("NA", "nan", "True", "a,b", 'say "so"', "two\nlines", "x.1", "Unnamed: 0")[seed % 8]
+    to = ("NA", "nan", "True", "a,b", 'say "so"', "two\nlines", "x.1", "Unnamed: 0")[
+        seed % 8
+    ]
     frames["genes"] = frames["genes"].rename(columns={"g1": to})
-    return reading(f"a column {to!r}", frames, holds(frames), None)
+    words = (
+        ("genes", "Unnamed") if to.startswith("Unnamed") else None
+    )  # pandas' own word
+    return reading(f"a column {to!r}", frames, holds(frames), words)
 
 
 @mechanism("names: a column twice or none", 6)
@@ -125,7 +141,9 @@ def same_columns(rng, seed):
     frames = tables(rng)
     to = ("g0", "", " ", "\u00a0", "g0", "\ufeff")[seed % 6]
     genes = frames["genes"].rename(columns={"g1": to})
-    return reading(f"a column {to!r}", frames | {"genes": genes}, None, ("genes", "column"))
+    return reading(
+        f"a column {to!r}", frames | {"genes": genes}, None, ("genes", "column")
+    )
 
 
 @mechanism("names: ids in another column", 4)
@@ -139,7 +157,13 @@ def id_column(rng, seed):
     asked = seed % 2 == 0
     settings = {"id_column": "patient"} if asked else {}
     words = None if asked else ("genes|proteins", "id")
-    return reading("ids in the second column", moved, holds(frames) if asked else None, words, **settings)
+    return reading(
+        "ids in the second column",
+        moved,
+        holds(frames) if asked else None,
+        words,
+        **settings,
+    )
 
 
 @mechanism("names: samples of all tables or of any", 6)
@@ -147,8 +171,10 @@ def union(rng, seed):
     frames, how = tables(rng), ("union", "intersection")[seed % 2]
     common = frames["genes"].index.intersection(frames["proteins"].index)
     common = [
-        s for s in common
-        if frames["genes"].loc[s].notna().any() and frames["proteins"].loc[s].notna().any()
+        s
+        for s in common
+        if frames["genes"].loc[s].notna().any()
+        and frames["proteins"].loc[s].notna().any()
     ]
     rows = None if how == "union" else common
     return reading(how, frames, holds(frames, rows=rows), None, samples=how)
@@ -161,9 +187,13 @@ def transposed(rng, seed):
     ids = [f"patient{i}" for i in range(n)]
 
     def made(columns):
-        return pd.DataFrame(rng.normal(size=(n, len(columns))).round(3), pd.Index(ids, name="id"), columns)
+        return pd.DataFrame(
+            rng.normal(size=(n, len(columns))).round(3),
+            pd.Index(ids, name="id"),
+            columns,
+        )
 
-    rna, protein = made(genes[:7]), made(genes[2:])
+    rna, protein = made(genes[:6]), made(genes[5:])
     frames = {
         0: {"rna": rna.T, "protein": protein},
         1: {"rna": rna.T, "protein": protein.T},
@@ -181,8 +211,13 @@ def transposed(rng, seed):
 def modality(rng, seed):
     """Sites, masks and covariates by another spelling."""
     frames = tables(rng)
-    name = ("z", "data", "features", "w", "prior", "Covariates", "COVARIATES", "z ")[seed % 8]
-    contents = {f"{name}.csv": text(frames["genes"]), "proteins.csv": text(frames["proteins"])}
+    name = ("z", "data", "features", "w", "prior", "Covariates", "COVARIATES", "z ")[
+        seed % 8
+    ]
+    contents = {
+        f"{name}.csv": text(frames["genes"]),
+        "proteins.csv": text(frames["proteins"]),
+    }
     mapped = {name: frames["genes"], "proteins": frames["proteins"]}
     free = seed % 8 == 7
     return Case(

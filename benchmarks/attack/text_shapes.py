@@ -11,7 +11,10 @@ def with_text(about: str, frames: dict, raw: str, right=None, words=("genes",)) 
     """Read this text beside a good table."""
     contents = {"genes.csv": raw, "proteins.csv": text(frames["proteins"])}
     return Case(
-        f"{about}: {raw[:160]!r}", lambda folder: cs.read(write(folder, contents)), right, words
+        f"{about}: {raw[:160]!r}",
+        lambda folder: cs.read(write(folder, contents)),
+        right,
+        words,
     )
 
 
@@ -19,13 +22,25 @@ def with_text(about: str, frames: dict, raw: str, right=None, words=("genes",)) 
 def separators(rng, seed):
     frames = tables(rng)
     sign = ";\t| :~^/"[seed % 8]
-    return with_text(f"{sign!r} for commas", frames, text(frames["genes"], sep=sign), None, ("genes", "separated|column|cells|sample|numeric|expected"))
+    return with_text(
+        f"{sign!r} for commas",
+        frames,
+        text(frames["genes"], sep=sign),
+        None,
+        ("genes", "separated|column|cells|sample|numeric|expected"),
+    )
 
 
 @mechanism("shape: decimal commas and semicolons", 3)
 def german(rng, seed):
     frames = tables(rng)
-    return with_text("German", frames, text(frames["genes"], sep=";", decimal=","), None, ("genes", "separated"))
+    return with_text(
+        "German",
+        frames,
+        text(frames["genes"], sep=";", decimal=","),
+        None,
+        ("genes", "separated"),
+    )
 
 
 @mechanism("shape: quotes", 6)
@@ -41,7 +56,13 @@ def quotes(rng, seed):
         (text(genes, quoting=1, quotechar="'"), False),
         (plain.replace("\n", '"\n', 2), False),
     )[seed % 6]
-    return with_text("quotes", frames, raw, holds(frames) if good else None, None if good else ("genes",))
+    return with_text(
+        "quotes",
+        frames,
+        raw,
+        holds(frames) if good else None,
+        None if good else ("genes",),
+    )
 
 
 @mechanism("shape: no header", 8, quick=2)
@@ -50,8 +71,16 @@ def headless(rng, seed):
     frames = tables(rng, whole=seed % 2 == 0)
     if seed % 4 > 1:
         frames["genes"] = frames["genes"].rename(index=lambda s: str(int(s[1:]) + 1))
-        frames["proteins"] = frames["proteins"].rename(index=lambda s: str(int(s[1:]) + 1))
-    return with_text("no header", frames, text(frames["genes"].fillna(0.5), header=False), None, ("genes", "header|first line|names|column"))
+        frames["proteins"] = frames["proteins"].rename(
+            index=lambda s: str(int(s[1:]) + 1)
+        )
+    return with_text(
+        "no header",
+        frames,
+        text(frames["genes"].fillna(0.5), header=False),
+        None,
+        ("genes", "header|first line|names|column"),
+    )
 
 
 @mechanism("shape: the header again", 4)
@@ -59,7 +88,13 @@ def again(rng, seed):
     frames = tables(rng)
     lines = text(frames["genes"]).splitlines(keepends=True)
     where = int(rng.integers(1, len(lines) + 1))
-    return with_text("header again", frames, "".join([*lines[:where], lines[0], *lines[where:]]), None, ("genes", "patient|g0"))
+    return with_text(
+        "header again",
+        frames,
+        "".join([*lines[:where], lines[0], *lines[where:]]),
+        None,
+        ("genes", "patient|g0"),
+    )
 
 
 @mechanism("shape: remarks and footers", 8, quick=2)
@@ -88,7 +123,13 @@ def ragged(rng, seed):
     lines[where] += ("", ",", ",1.5", ",,")[1 + seed % 3]
     if seed % 4 == 0:
         lines[where] = lines[where].rsplit(",", 2)[0]
-    return with_text(f"line {where + 1}", frames, "\n".join(lines) + "\n", None, ("genes", "line|column|cells"))
+    return with_text(
+        f"line {where + 1}",
+        frames,
+        "\n".join(lines) + "\n",
+        None,
+        ("genes", "line|column|cells"),
+    )
 
 
 @mechanism("shape: a comma at the end of each line", 3)
@@ -106,7 +147,9 @@ def numbered(rng, seed):
     if seed % 2:
         cells = cells.sample(frac=1, random_state=seed)
     raw = text(cells)
-    return with_text("numbers before the ids", frames, raw, None, ("genes", "patient|id"))
+    return with_text(
+        "numbers before the ids", frames, raw, None, ("genes", "patient|id")
+    )
 
 
 @mechanism("shape: a column of nothing", 4)
@@ -114,7 +157,13 @@ def nothing(rng, seed):
     """Kept as missing throughout, or refused by name; not filled with zeros."""
     frames = tables(rng)
     frames["genes"] = frames["genes"].assign(void=float("nan"))
-    return with_text("a column of nothing", frames, text(frames["genes"]), holds(frames), ("genes", "void"))
+    return with_text(
+        "a column of nothing",
+        frames,
+        text(frames["genes"]),
+        holds(frames),
+        ("genes", "void"),
+    )
 
 
 @mechanism("shape: wide and long tables", 3, quick=0)
@@ -130,15 +179,28 @@ def wide(rng, seed):
     )
     box = io.StringIO()
     frame.iloc[np.random.default_rng(seed).permutation(shape[0])].to_csv(box)
-    return Case(f"{shape}", lambda folder: cs.read(write(folder, {"a.csv": box.getvalue()})), holds({"a": frame}), None)
+    return Case(
+        f"{shape}",
+        lambda folder: cs.read(write(folder, {"a.csv": box.getvalue()})),
+        holds({"a": frame}),
+        None,
+    )
 
 
 @mechanism("shape: TSV as CSV and CSV as TSV", 2)
 def wrong_ending(rng, seed):
     frames = tables(rng)
     name, sign = (("genes.csv", "\t"), ("genes.tsv", ","))[seed % 2]
-    contents = {name: text(frames["genes"], sep=sign), "proteins.csv": text(frames["proteins"])}
-    return Case(f"{name} with {sign!r}", lambda folder: cs.read(write(folder, contents)), None, ("genes", "separated"))
+    contents = {
+        name: text(frames["genes"], sep=sign),
+        "proteins.csv": text(frames["proteins"]),
+    }
+    return Case(
+        f"{name} with {sign!r}",
+        lambda folder: cs.read(write(folder, contents)),
+        None,
+        ("genes", "separated"),
+    )
 
 
 @mechanism("shape: truncated between two good lines", 3)
@@ -150,4 +212,10 @@ def half(rng, seed):
     raw = text(frames["genes"])
     shared = frames["genes"].index.intersection(frames["proteins"].index)
     words = None if len(shared) else ("genes",)
-    return with_text("half", frames, raw.rstrip("\n") if pick(rng, [0, 1]) else raw, holds(frames), words)
+    return with_text(
+        "half",
+        frames,
+        raw.rstrip("\n") if pick(rng, [0, 1]) else raw,
+        holds(frames),
+        words,
+    )

@@ -117,7 +117,15 @@ class Pool:
     def run(
         self, plan: list[tuple[Mechanism, list[int]]], tell: Callable[[dict], None]
     ) -> list[dict]:
-        """Every seed of every mechanism; `tell` hears of each result."""
+        """Every seed of every mechanism; `tell` hears of each result.
+
+        Whatever a killed process leaves behind stands in one folder, which goes.
+        """
+        with tempfile.TemporaryDirectory(prefix="attack-") as folder:
+            os.environ["TMPDIR"] = folder  # before the first process starts
+            return self._run(plan, tell)
+
+    def _run(self, plan, tell) -> list[dict]:
         waiting = deque((m, deque(seeds)) for m, seeds in plan if seeds)
         current: list = [None] * len(self.workers)
         results: list[dict] = []

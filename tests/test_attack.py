@@ -102,6 +102,9 @@ def test_memory_is_limited():
     assert workers.run(free, 0)["outcome"] == "silently wrong"
 
 
+SEEN = {"about": "it", "said": "so", "seconds": 1.0}
+
+
 def test_the_report_counts_and_says_how_to_run_one_alone():
     results = [
         {
@@ -116,7 +119,7 @@ def test_the_report_counts_and_says_how_to_run_one_alone():
     ]
     text = report(results, ["m"], 6.0)
     assert re.search(r"m +6 +1 +1 +1 +1 +1 +1 +6\.0", text)
-    assert "python -m attack --only 'm' --seed 5" in text
+    assert "python -m attack --only 'm' --seed 2" in text
     assert GOOD == ("right", "refused")
 
 

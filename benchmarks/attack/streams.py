@@ -134,15 +134,17 @@ def others(rng, seed):
         ({"c": np.full((30, 1), np.inf)}, False),
     )[seed % 8]
 
+    name, added = next(iter(extra.items()))
+
     def run(folder):
         data = cs.stream(folder_of(folder, values, **extra))
         return data.take(np.arange(30))
 
     return Case(
-        f"{list(extra)} of {next(iter(extra.values())).dtype}{next(iter(extra.values())).shape}",
+        f"{name}: {added.dtype}{added.shape}",
         run,
         None if good is False else same_rows(values),
-        None if good else (f"{next(iter(extra))}|present",),
+        None if good else (f"{name}|present",),
     )
 
 

@@ -4,7 +4,7 @@ PYTHON ?= $(shell for p in python3 python3.12 python3.13 python3.14; do \
 BIN := .venv/bin
 FILES := src models guides inference training evaluation datasets experiments cli nn notebooks tests benchmarks
 
-.PHONY: help demo test testall lint format bench faults notebooks clean
+.PHONY: help demo test testall lint format bench faults attack notebooks clean
 
 help:  ## list the targets
 	@grep -E '^[a-z]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 12
@@ -38,6 +38,10 @@ bench: .venv/ready  ## one table of costs, ratios to hand-written JAX first, and
 
 faults: .venv/ready  ## kill, cut and corrupt trainings and files; what is resumed must be bit-equal
 	$(BIN)/python benchmarks/faults.py
+
+attack: .venv/ready  ## try hostile inputs, judged by hand-made truths, and 700 fits in one process
+	PYTHONPATH=benchmarks $(BIN)/python -m attack --out attack
+	$(BIN)/python benchmarks/many_fits.py --out attack
 
 notebooks: .venv/ready  ## run the notebooks and store their outputs
 	$(BIN)/python .ci/run_notebooks.py

@@ -16,6 +16,7 @@ from consilience.datasets.named_arrays import unnamed
 from consilience.datasets.pytree import pytree_dataclass
 from consilience.datasets.standardization import Standardization
 from consilience.nn.kinds import checked_kinds
+from consilience.nn.sizes import check_within
 
 _STATIC = ("names", "event_shapes", "row_names", "feature_names", "total")
 
@@ -234,6 +235,7 @@ class MultimodalData:
         Raises:
             ValueError: a part would be empty.
         """
+        check_within("fraction", fraction, 0, 1, "[]")
         first = round(fraction * self.size)
         if not 0 < first < self.size:
             raise ValueError(

@@ -10,7 +10,7 @@ from jaxtyping import Array, Float, Key
 from consilience.datasets.data import MultimodalData
 from consilience.datasets.simulated import LinearTruth, Simulated
 from consilience.nn.kinds import checked_kinds
-from consilience.nn.sizes import check_positive
+from consilience.nn.sizes import check_numbers, check_positive
 
 WIDTHS = (30, 60)
 
@@ -111,5 +111,4 @@ def check_scale(scale: float) -> None:
     Raises:
         ValueError: naming the argument.
     """
-    if not 0 < scale < float("inf"):
-        raise ValueError(f"scale: expected a positive number, got {scale!r}")
+    check_numbers(scale=scale)

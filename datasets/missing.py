@@ -5,6 +5,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Key
 
 from consilience.nn.kinds import checked_kinds
+from consilience.nn.sizes import check_within
 
 
 @checked_kinds
@@ -27,8 +28,7 @@ def missing_completely_at_random(
     Raises:
         ValueError: `rate` is outside [0, 1).
     """
-    if not 0 <= rate < 1:
-        raise ValueError(f"rate: expected a probability in [0, 1), got {rate!r}")
+    check_within("rate", rate, 0, 1, "[)")
     key_keep, key_one = jax.random.split(rng_key)
     keep = present & jax.random.bernoulli(key_keep, 1 - rate, present.shape)
     logits = jnp.where(present, 0.0, jnp.finfo(jnp.float32).min)

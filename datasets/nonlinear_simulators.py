@@ -13,7 +13,7 @@ from consilience.datasets.data import MultimodalData
 from consilience.datasets.linear_simulators import check_scale
 from consilience.datasets.simulated import NonlinearTruth, Simulated
 from consilience.nn.kinds import checked_kinds
-from consilience.nn.sizes import check_positive
+from consilience.nn.sizes import check_positive, check_within
 
 CANDIDATES, LABEL = 1000, "label"
 
@@ -158,5 +158,4 @@ def _rows(rng_key, truth: NonlinearTruth, num_rows: int) -> Simulated:
 def _check(scale: float, slope: float, **sizes: int) -> None:
     check_positive(**sizes)
     check_scale(scale)
-    if not 0 < slope <= 1:
-        raise ValueError(f"slope: expected a number in (0, 1], got {slope!r}")
+    check_within("slope", slope, 0, 1, "(]")

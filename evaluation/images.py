@@ -12,7 +12,7 @@ from consilience.evaluation.reconstruction_error import (
     truth_and_generated,
 )
 from consilience.inference.contract import require_data
-from consilience.nn.sizes import check_positive
+from consilience.nn.sizes import check_numbers, check_positive
 
 
 def structural_similarity(
@@ -44,8 +44,7 @@ def structural_similarity(
     """
     require_data(data)
     check_positive(window=window)
-    if not 0 < data_range < np.inf:
-        raise ValueError(f"data_range: expected a number above 0, got {data_range!r}")
+    check_numbers(data_range=data_range)
     settings = {"data_range": data_range, "win_size": window}
     return {name: _similar(data, name, x, settings) for name, x in generated.items()}
 

@@ -18,7 +18,7 @@ from consilience.inference.draws import sampler
 from consilience.inference.posterior import generate
 from consilience.nn.executables import Program
 from consilience.nn.kinds import checked_kinds
-from consilience.nn.sizes import check_positive
+from consilience.nn.sizes import check_positive, check_within
 
 
 @checked_kinds
@@ -218,10 +218,7 @@ def predictive_intervals(
     Raises:
         ValueError: `probability` is out of range.
     """
-    if not 0 < probability < 1:
-        raise ValueError(
-            f"probability: expected a number between 0 and 1, got {probability!r}"
-        )
+    check_within("probability", probability, 0, 1)
     check_positive(num_samples=num_samples, chunk_size=chunk_size)
     inspect(model, guide, params, data)
     subset, levels = check_subset(data, subset), [(1 - probability) / 2]

@@ -14,7 +14,7 @@ from jax.nn import softplus
 from jaxtyping import Array, Float
 
 from consilience.guides.mixture import ReparameterizedMixture
-from consilience.nn.sizes import check_positive
+from consilience.nn.sizes import check_numbers, check_positive, check_within
 
 CALM = 0.1  # initial weights of a head's numbers: small scales, no far-off means
 MIN_PRECISION = 1e-6
@@ -67,10 +67,7 @@ class _ScaleHead:
     min_scale: float = 1e-3
 
     def __post_init__(self):
-        if not self.min_scale > 0:
-            raise ValueError(
-                f"min_scale: expected a positive number, got {self.min_scale}"
-            )
+        check_numbers(min_scale=self.min_scale)
 
     def scale(self, raw: Float[Array, "*batch"]) -> Float[Array, "*batch"]:
         """min_scale + exp(raw)."""
@@ -139,8 +136,7 @@ class NaturalHead(LocationScaleHead):
 
 def check_min_scale(min_scale: float) -> None:
     """Refuse floors of a posterior's σ that a unit prior's is not well above."""
-    if not 0 < min_scale < 1:
-        raise ValueError(f"min_scale: expected a number in (0, 1), got {min_scale}")
+    check_within("min_scale", min_scale, 0, 1)
 
 
 def bounded_precision(

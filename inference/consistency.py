@@ -11,6 +11,7 @@ from consilience.inference.contract import inspect, require_features
 from consilience.inference.elbo import MultimodalELBO, Objective
 from consilience.inference.masked_elbo import MaskedELBO
 from consilience.inference.mixture_elbo import MixtureELBO
+from consilience.nn.sizes import check_numbers
 
 
 def maximum_mean_discrepancy(
@@ -69,10 +70,7 @@ class ConsistentELBO(MultimodalELBO):
                 "elbo: expected a bound with a law of subsets, MaskedELBO() or "
                 f"MixtureELBO(), got {elbo!r}"
             )
-        if not strength >= 0:
-            raise ValueError(
-                f"strength: expected a number of 0 or more, got {strength!r}"
-            )
+        check_numbers(zero=True, strength=strength)
         self.elbo, self.strength = elbo, strength
         super().__init__(
             beta=elbo.beta,

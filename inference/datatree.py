@@ -18,7 +18,7 @@ from consilience.inference.posterior import generate, shared_draws
 from consilience.inference.prior import prior_draws
 from consilience.nn.executables import Program
 from consilience.nn.kinds import checked_kinds
-from consilience.nn.sizes import check_positive
+from consilience.nn.sizes import check_positive, check_whole
 
 if TYPE_CHECKING:
     from xarray import DataTree
@@ -108,9 +108,8 @@ def to_datatree(
 
 
 def _check_prior(num_prior: int, prior_predictive: bool) -> None:
-    if num_prior != 0:
-        check_positive(num_prior=num_prior)
-    elif prior_predictive:
+    check_whole(num_prior=num_prior)
+    if prior_predictive and not num_prior:
         raise ValueError("num_prior: expected 1 or more with prior_predictive, got 0")
 
 

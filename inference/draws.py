@@ -9,7 +9,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from consilience.inference import programs
-from consilience.nn.executables import Program
+from consilience.nn.executables import Program, tracing
 
 
 class Draw(NamedTuple):
@@ -99,6 +99,10 @@ def log_joint(
 
 def draw_shared(rng_key, guide, params, data, num_samples: int) -> dict[str, Array]:
     """Draws of the global sites by name, `[num_samples, ...]`; empty without any."""
+    with tracing():
+        found = jax.eval_shape(partial(_draw_shared, guide, 1), rng_key, params, data)
+    if not found:
+        return {}
     return Program(partial(_draw_shared, guide, num_samples))(rng_key, params, data)
 
 

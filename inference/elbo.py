@@ -1,6 +1,5 @@
 """The base of all bounds: views, draws, estimators, plate scale, global sites."""
 
-import math
 from abc import abstractmethod
 from collections.abc import Callable, Mapping
 from copyreg import pickle
@@ -18,7 +17,7 @@ from consilience.inference.contract import inspect
 from consilience.inference.estimators import STL, Estimator
 from consilience.inference.reductions import Draws, average
 from consilience.inference.terms import Evaluation, Terms, Views
-from consilience.nn.sizes import check_positive
+from consilience.nn.sizes import check_numbers, check_positive
 
 
 def read_only(weights: Mapping[str, float]) -> Mapping[str, float]:
@@ -271,8 +270,7 @@ def _check_beta(beta: float | Array) -> None:
     """Refuse what is seen to be out of range; a traced value is not seen."""
     if isinstance(beta, jax.core.Tracer):
         return
-    if jnp.ndim(beta) or not 0 <= beta < math.inf:
-        raise ValueError(f"beta: expected a number of 0 or more, got {beta!r}")
+    check_numbers(zero=True, beta=beta)
 
 
 def _check_settings(beta, weights, num_particles) -> None:
@@ -281,7 +279,4 @@ def _check_settings(beta, weights, num_particles) -> None:
     _check_beta(beta)
     check_positive(num_particles=num_particles)
     for name, weight in (weights or {}).items():
-        if not weight >= 0:
-            raise ValueError(
-                f"weights[{name!r}]: expected a number of 0 or more, got {weight!r}"
-            )
+        check_numbers(zero=True, **{f"weights[{name!r}]": weight})

@@ -10,6 +10,7 @@ from consilience.inference.elbo import MultimodalELBO
 from consilience.inference.subsets import unimodal
 from consilience.inference.terms import Views
 from consilience.nn.sets import log_binomial, random_of_size
+from consilience.nn.sizes import check_whole
 
 
 @final
@@ -29,10 +30,7 @@ class SubsampledELBO(MultimodalELBO):
     """
 
     def __init__(self, num_subsets: int = 1, **settings):
-        if not isinstance(num_subsets, int) or num_subsets < 0:
-            raise ValueError(
-                f"num_subsets: expected an integer of 0 or more, got {num_subsets!r}"
-            )
+        check_whole(num_subsets=num_subsets)
         self.num_subsets = num_subsets
         super().__init__(**settings)
 

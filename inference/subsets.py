@@ -6,6 +6,7 @@ can also list all subsets with their probabilities.
 """
 
 import dataclasses
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 
@@ -21,6 +22,7 @@ from consilience.nn.sets import (
     random_non_empty,
     random_of_size,
 )
+from consilience.nn.sizes import check_within
 
 SubsetLaw = Callable[[Array, Array], Array]
 Listed = tuple[Bool[Array, "subsets rows modalities"], Float[Array, "subsets rows"]]
@@ -93,10 +95,7 @@ class Independent(SizeLaw):
     probability: float = 0.5
 
     def __post_init__(self):
-        if not 0 <= self.probability <= 1:
-            raise ValueError(
-                f"probability: expected a number in [0, 1], got {self.probability!r}"
-            )
+        check_within("probability", self.probability, 0, 1, "[]")
 
     def __call__(self, rng_key, present):
         return present & jax.random.bernoulli(rng_key, self.probability, present.shape)
@@ -144,8 +143,9 @@ class BySize(SizeLaw):
     weights: tuple[float, ...]
 
     def __post_init__(self):
+        check_within("weights", self.weights, 0, math.inf, "[)", several=True)
         values = np.asarray(self.weights, float)
-        if values.ndim != 1 or not (values >= 0).all() or not values.any():
+        if values.ndim != 1 or not values.any():
             raise ValueError(
                 "weights: expected numbers of 0 or more for sizes 0, 1, .. M, not all "
                 f"zero, got {self.weights!r}"

@@ -10,6 +10,7 @@ from consilience.inference.elbo import MultimodalELBO
 from consilience.inference.subset_elbo import SubsetELBO
 from consilience.inference.subsets import SubsetLaw, Unimodal, unimodal
 from consilience.inference.terms import Terms, Views
+from consilience.nn.sizes import check_within
 
 
 def refuse_learned_prior(bound: str, model, params: dict, data, site: str) -> None:
@@ -90,8 +91,7 @@ class InterpolatedTotalCorrelationELBO(MultimodalELBO):
     """
 
     def __init__(self, alpha: float = 0.9, **settings):
-        if not 0 <= alpha <= 1:
-            raise ValueError(f"alpha: expected a number in [0, 1], got {alpha!r}")
+        check_within("alpha", alpha, 0, 1, "[]")
         self.alpha = alpha
         super().__init__(**settings)
 

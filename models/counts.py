@@ -15,6 +15,7 @@ from numpyro.distributions import constraints
 
 from consilience.models.count_distributions import LogNegativeBinomial, LogPoisson
 from consilience.models.covariates import Covariates, offset
+from consilience.nn.sizes import check_numbers
 
 
 class _CountLikelihood:
@@ -75,11 +76,7 @@ class NegativeBinomialLikelihood(_CountLikelihood):
     proportions: bool = True
 
     def __post_init__(self):
-        if not 0 < self.initial_concentration < float("inf"):
-            raise ValueError(
-                "initial_concentration: expected a positive number, got "
-                f"{self.initial_concentration!r}"
-            )
+        check_numbers(initial_concentration=self.initial_concentration)
 
     def __call__(
         self, eta: Float[Array, "rows ..."], covariates: Covariates

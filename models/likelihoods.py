@@ -31,6 +31,7 @@ from consilience.models.location_scale import (
     NormalLikelihood,
     StudentTLikelihood,
 )
+from consilience.nn.sizes import check_positive
 
 Likelihood = Callable[[Array, Covariates], dist.Distribution]
 
@@ -65,6 +66,7 @@ class CategoricalLikelihood:
     num_classes: int
 
     def __post_init__(self):
+        check_positive(num_classes=self.num_classes)
         if self.num_classes < 2:
             raise ValueError(f"num_classes: expected 2 or more, got {self.num_classes}")
 

@@ -5,9 +5,9 @@ classes, which families with `_family(location, scale)` share.
 """
 
 import dataclasses
+import math
 
 import jax.numpy as jnp
-import numpy as np
 import numpyro
 import numpyro.distributions as dist
 from jax import nn
@@ -16,12 +16,12 @@ from numpyro.distributions import constraints
 
 from consilience.models.covariates import Covariates
 from consilience.models.student_t import StudentT
+from consilience.nn.sizes import check_numbers, check_within
 
 
 class _FixedScale:
     def __post_init__(self):
-        if not np.all(np.asarray(self.scale) > 0):
-            raise ValueError(f"scale: expected positive numbers, got {self.scale!r}")
+        check_within("scale", self.scale, 0, math.inf, several=True)
 
     def __call__(
         self, eta: Float[Array, "*event"], covariates: Covariates
@@ -31,7 +31,8 @@ class _FixedScale:
 
 class _LearnedScale:
     def __post_init__(self):
-        if not 0 < self.min_scale < self.initial_scale:
+        check_numbers(min_scale=self.min_scale, initial_scale=self.initial_scale)
+        if not self.min_scale < self.initial_scale:
             raise ValueError(
                 "expected 0 < min_scale < initial_scale, got "
                 f"min_scale={self.min_scale!r}, initial_scale={self.initial_scale!r}"
@@ -122,8 +123,7 @@ class StudentTLikelihood(_LearnedScale):
 
     def __post_init__(self):
         super().__post_init__()
-        if not 0 < self.df < float("inf"):
-            raise ValueError(f"df: expected a positive number, got {self.df!r}")
+        check_numbers(df=self.df)
 
     def _family(self, location: Array, scale: Array) -> dist.Distribution:
         return StudentT(jnp.asarray(self.df, location.dtype), location, scale)
@@ -140,10 +140,7 @@ class HeteroscedasticNormalLikelihood:
     min_scale: float = 1e-3
 
     def __post_init__(self):
-        if not self.min_scale > 0:
-            raise ValueError(
-                f"min_scale: expected a positive number, got {self.min_scale}"
-            )
+        check_numbers(min_scale=self.min_scale)
 
     def num_outputs(self, event_shape: tuple[int, ...]) -> int:
         """Mean and raw standard deviation."""

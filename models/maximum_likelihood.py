@@ -6,7 +6,7 @@ import numpy as np
 
 from consilience.datasets.data import MultimodalData
 from consilience.models.linear_gaussian import LinearGaussian, counted
-from consilience.nn.sizes import check_positive
+from consilience.nn.sizes import check_numbers, check_positive
 
 ROUNDING = 64 * np.finfo(float).eps  # of a mean of log-likelihoods
 START = 1e-3  # EM's least noise to begin with, beside the largest standard deviation
@@ -59,8 +59,9 @@ def maximum_likelihood(
             f"latent_dim: expected 1 to {x.shape[1] - 1} (fewer than the features) where "
             f"scale is learned, got {latent_dim}"
         )
-    if scale is not None and not scale > 0:
-        raise ValueError(f"scale: expected a positive number or None, got {scale!r}")
+    check_numbers(zero=True, tolerance=tolerance)
+    if scale is not None:
+        check_numbers(scale=scale)
     if m.all():
         return _model(data, *_closed_form(x, latent_dim, scale))
     with jax.enable_x64(True):

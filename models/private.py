@@ -23,6 +23,7 @@ from consilience.nn.private import (
     used_dimensions,
 )
 from consilience.nn.recipes import recorded
+from consilience.nn.sizes import check_numbers
 
 
 @recorded
@@ -41,8 +42,7 @@ def learned_private(
         ValueError: a size or `min_scale` is not positive.
     """
     check_widths(1, hidden)
-    if not min_scale > 0:
-        raise ValueError(f"min_scale: expected a positive number, got {min_scale}")
+    check_numbers(min_scale=min_scale)
 
     def private_prior(z, names, width) -> dist.Distribution:
         outputs = 2 * len(names) * width

@@ -163,7 +163,7 @@ def _described(given: object) -> str:
     made = _unwrapped(given)
     if isinstance(made, type):
         return f"the class {made.__name__}"
-    if inspect.isfunction(made):
+    if inspect.isfunction(inspect.unwrap(made)):
         return f"the function {made.__name__}"
     if isinstance(given, dist.Distribution):
         return f"the distribution {type(given).__name__}"

@@ -95,7 +95,7 @@ CONFIG = [
     BadInput(
         "config: setting out of range",
         configured("likelihoods: {name: student_t, df: -1}\n"),
-        r"likelihoods: student_t: df: expected a positive number, got -1",
+        r"likelihoods: student_t: df: expected a number above 0, got -1",
     ),
     BadInput(
         "config: setting of another type",

@@ -1102,8 +1102,78 @@ PROGRAMS = [
     ),
 ]
 
+SETTINGS = [
+    (
+        f"a setting: {what}",
+        calling(call),
+        match,
+    )
+    for what, call, match in (
+        (
+            "a text as degrees of freedom",
+            lambda: cs.StudentTLikelihood(df="3"),
+            "df: expected a number above 0, got '3'",
+        ),
+        (
+            "an infinite scale",
+            lambda: cs.NormalLikelihood(scale=float("inf")),
+            "scale: expected numbers above 0, got inf",
+        ),
+        (
+            "no scale at all",
+            lambda: cs.NormalLikelihood(scale=()),
+            r"scale: expected numbers above 0, got \(\)",
+        ),
+        (
+            "an infinite initial scale",
+            lambda: cs.LearnedLaplaceLikelihood(initial_scale=float("inf")),
+            "initial_scale: expected a number above 0, got inf",
+        ),
+        (
+            "a scale that float32 does not hold",
+            lambda: cs.NormalLikelihood(scale=1e-46),
+            "scale: expected numbers above 0 in float32, got 1e-46, which float32 does",
+        ),
+        (
+            "None as the floor of a head",
+            lambda: cs.NormalHead(min_scale=None),
+            "min_scale: expected a number above 0, got None",
+        ),
+        (
+            "an infinite floor of a head",
+            lambda: cs.CholeskyHead(min_scale=float("inf")),
+            "min_scale: expected a number above 0, got inf",
+        ),
+        (
+            "a text as probability",
+            lambda: cs.Independent(probability="nan"),
+            r"probability: expected a number in \[0, 1\], got 'nan'",
+        ),
+        (
+            "imaginary seconds",
+            lambda: cs.Checkpoints("run", every_seconds=1j),
+            "every_seconds: expected a number above 0, got 1j",
+        ),
+        (
+            "a text as rate",
+            lambda: cs.missing_completely_at_random(KEY, PLAIN.present, rate="half"),
+            r"rate: expected a number in \[0, 1\), got 'half'",
+        ),
+        (
+            "None as fraction",
+            lambda: PLAIN.split(KEY, None),
+            r"fraction: expected a number in \[0, 1\], got None",
+        ),
+        (
+            "an infinite weight",
+            lambda: cs.MaskedELBO(weights={"a": float("inf")}),
+            r"weights\['a'\]: expected a number of 0 or more, got inf",
+        ),
+    )
+]
+
 GROUPS = (
     *(FILES, COVARIATES, ARCHIVES, FRAMES, ARRAYS, TRANSFORMS),
-    *(NAMES, KINDS, FRONT_DOOR, PROGRAMS),
+    *(NAMES, KINDS, FRONT_DOOR, PROGRAMS, SETTINGS),
 )
 BAD = [BadInput(*entry) for group in GROUPS for entry in group]

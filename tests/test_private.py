@@ -236,7 +236,7 @@ def test_private_priors_that_guide_and_model_do_not_share_are_refused(data):
             data,
         )
     with pytest.raises(
-        ValueError, match="min_scale: expected a positive number, got -5"
+        ValueError, match="min_scale: expected a number above 0, got -5"
     ):
         cs.learned_private(min_scale=-5.0)
 

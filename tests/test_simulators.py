@@ -107,7 +107,7 @@ def test_exact_ceilings_of_the_linear_data():
     [
         ({"num_rows": 0}, "num_rows: expected a positive integer, got 0"),
         ({"private_dim": -1}, "private_dim: expected a positive integer, got -1"),
-        ({"scale": 0.0}, "scale: expected a positive number, got 0.0"),
+        ({"scale": 0.0}, "scale: expected a number above 0, got 0.0"),
         ({"widths": (30, 30)}, "widths: expected 5 whole numbers of 30 or more"),
         ({"widths": (30,) * 4 + (29,)}, "widths: expected 5 whole numbers of 30"),
     ],
@@ -193,7 +193,7 @@ def test_unknown_modalities_of_the_true_model_are_refused():
         (simulate_with_label, {"slope": 0.0}, r"slope: expected a number in \(0, 1\]"),
         (simulate_with_label, {"num_labels": 0}, "num_labels: expected a positive int"),
         (simulate_nonlinear, {"width": 9}, "width: expected at least latent_dim=10"),
-        (simulate_nonlinear, {"scale": -1.0}, "scale: expected a positive number"),
+        (simulate_nonlinear, {"scale": -1.0}, "scale: expected a number above 0"),
         (simulate_nonlinear, {"num_layers": 0}, "num_layers: expected a positive int"),
     ],
 )

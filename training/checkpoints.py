@@ -1,7 +1,6 @@
 """Checkpoints: where, how often, how many; a run that goes on where it was stopped."""
 
 import dataclasses
-import math
 import os
 import re
 import time
@@ -13,7 +12,7 @@ import jax
 from jaxtyping import PyTree
 
 from consilience.datasets.writing import PARTIAL
-from consilience.nn.sizes import check_positive
+from consilience.nn.sizes import check_numbers, check_positive
 from consilience.training.archive import ArchiveError, read_archive, write_archive
 from consilience.training.encodings import flatten, unflatten
 
@@ -53,10 +52,8 @@ class Checkpoints:
             raise ValueError(
                 "every_seconds, every_steps: expected at least one of them"
             )
-        if seconds is not None and not 0 < seconds < math.inf:
-            raise ValueError(
-                f"every_seconds: expected a positive number or None, got {seconds!r}"
-            )
+        if seconds is not None:
+            check_numbers(every_seconds=seconds)
         check_positive(keep=self.keep)
         if self.every_steps is not None:
             check_positive(every_steps=self.every_steps)

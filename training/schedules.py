@@ -8,8 +8,7 @@ import numpy as np
 import optax
 from jaxtyping import Array
 
-from consilience.nn.sizes import check_positive
-from consilience.training.numbers import check_numbers, check_whole
+from consilience.nn.sizes import check_numbers, check_positive, check_whole
 
 SCHEDULES = ("constant", "cosine", "linear", "exponential")
 

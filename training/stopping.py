@@ -4,8 +4,7 @@ import dataclasses
 import math
 from collections.abc import Sequence
 
-from consilience.nn.sizes import check_positive
-from consilience.training.numbers import check_numbers, check_whole
+from consilience.nn.sizes import check_numbers, check_positive, check_whole
 
 
 @dataclasses.dataclass(frozen=True)

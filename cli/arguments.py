@@ -34,5 +34,9 @@ def add_draws(parser: argparse.ArgumentParser, default: int, what: str) -> None:
         "--draws", type=whole_number(2), default=default, metavar="NUMBER", help=what
     )
     parser.add_argument(
-        "--seed", type=whole_number(0), default=0, metavar="NUMBER", help="of the draws"
+        "--seed",
+        type=whole_number(0),
+        default=0,
+        metavar="NUMBER",
+        help="of the draws, which follow the place of a sample, not its id",
     )

@@ -48,7 +48,8 @@ def to_datatree(
     ("log_weight", log p(x_S, z) − log q(z|x_S), which is what makes draws of q ones of the
     model's posterior). Data and predictions are in the units of the unscaled data. Rows
     and features carry their names as coordinates, the root the versions of packages and
-    `attrs`. It saves with `.to_netcdf(path)` and `.to_zarr(path)`.
+    `attrs`. Draws follow the place of a row, as in `posterior`. It saves with
+    `.to_netcdf(path)` and `.to_zarr(path)`.
 
     Args:
         rng_key: random key.

@@ -33,5 +33,9 @@ def add_draws(parser: argparse.ArgumentParser, default: int, what: str) -> None:
         "--draws", type=whole_number(2), default=default, metavar="NUMBER", help=what
     )
     parser.add_argument(
-        "--seed", type=seed, default=0, metavar="NUMBER", help="of the draws"
+        "--seed",
+        type=seed,
+        default=0,
+        metavar="NUMBER",
+        help="of the draws, which follow the place of a sample, not its id",
     )

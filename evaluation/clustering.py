@@ -6,6 +6,8 @@ import numpy as np
 from jaxtyping import Array, Shaped
 from scipy.optimize import linear_sum_assignment
 
+from consilience.evaluation.labels import plain
+
 
 class ClusteringScores(NamedTuple):
     """Agreement of clusters with classes; 1 is perfect, whatever the clusters are called.
@@ -62,8 +64,8 @@ def _matched_accuracy(labels: np.ndarray, assignments: np.ndarray) -> float:
 
 def _coded(name: str, values: object) -> np.ndarray:
     """Whole numbers from 0 on."""
-    values = np.asarray(values)
-    if values.ndim != 1 or not values.size or values.dtype.kind not in "iubSUO":
+    values = plain(values)
+    if values.ndim != 1 or not values.size or values.dtype.kind not in "iubSU":
         raise ValueError(
             f"{name}: expected whole numbers or names of shape [N], got {values.dtype} of "
             f"shape {values.shape}"

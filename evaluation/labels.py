@@ -8,6 +8,14 @@ from jaxtyping import Array, Shaped
 from consilience.datasets.data import MultimodalData
 
 
+def plain(labels: object) -> Shaped[np.ndarray, "..."]:
+    """Labels as an array; names that are held as objects, as pandas does, as strings."""
+    labels = np.asarray(labels)
+    if labels.dtype.kind == "O" and {type(x) for x in labels.flat} in ({str}, {int}):
+        return np.array(labels.tolist()).reshape(labels.shape)
+    return labels
+
+
 def check_labels(
     argument: str, labels: object, num_rows: int
 ) -> Shaped[np.ndarray, " rows"]:
@@ -16,7 +24,7 @@ def check_labels(
     Raises:
         ValueError: another number of them, or numbers that may be broken.
     """
-    labels = np.asarray(labels)
+    labels = plain(labels)
     if labels.shape != (num_rows,) or labels.dtype.kind not in "iubSU":
         raise ValueError(
             f"{argument}: expected whole numbers or names of shape ({num_rows},), one a "

@@ -14,6 +14,7 @@ from consilience.inference.chunks import check_subset, over_rows
 from consilience.inference.contract import inspect
 from consilience.inference.coordinates import coordinates, dimensions
 from consilience.inference.draws import weigher
+from consilience.inference.entries import at_draws
 from consilience.inference.posterior import generate, shared_draws
 from consilience.inference.prior import prior_draws
 from consilience.nn.executables import Program
@@ -37,6 +38,7 @@ def to_datatree(
     num_predictive: int = 100,
     num_prior: int = 100,
     prior_predictive: bool = False,
+    entrywise: bool = False,
     chunk_size: int = 500,
     attrs: Mapping[str, Attribute] | None = None,
 ) -> "DataTree":
@@ -49,7 +51,8 @@ def to_datatree(
     ("log_weight", log p(x_S, z) − log q(z|x_S), which is what makes draws of q ones of the
     model's posterior). Data and predictions are in the units of the unscaled data. Rows
     and features carry their names as coordinates, the root the versions of packages and
-    `attrs`. It saves with `.to_netcdf(path)` and `.to_zarr(path)`.
+    `attrs`. Draws follow the place of a row, as in `posterior`. It saves with
+    `.to_netcdf(path)` and `.to_zarr(path)`.
 
     Args:
         rng_key: random key.
@@ -62,6 +65,10 @@ def to_datatree(
         num_predictive: draws a row of posterior_predictive, which is the largest group.
         num_prior: draws a row of prior; 0 leaves it out, for priors without a sampler.
         prior_predictive: whether to have that group, of `num_prior` draws a row.
+        entrywise: log_likelihood of every entry, `[chain, draw, datapoint, *event]`, in
+            place of every modality, and posterior_predictive of the draws of posterior, all
+            of them: what `az.loo_pit` and `az.plot_loo_pit` ask for. They leave out one
+            entry at a time, of those conditioned on; missing ones stay NaN.
         chunk_size: rows at once.
         attrs: strings and numbers by name, such as the aggregation or the seed.
 
@@ -90,8 +97,14 @@ def to_datatree(
     draws = over_rows(work, key_draws, data, subset, chunk_size, axis=1)
     latents, log_x, log_weight = jax.tree.map(np.asarray, draws)
     log_x, log_weight = _in_first_units(data, subset, log_x, log_weight)
-    sizes = {"num_samples": num_predictive, "chunk_size": chunk_size}
-    predictive = generate(key_predictive, model, guide, params, data, subset, **sizes)
+    if entrywise:
+        given = (data, latents, shared, chunk_size)
+        predictive, log_x = at_draws(key_predictive, model, params, *given)
+    else:
+        sizes = {"num_samples": num_predictive, "chunk_size": chunk_size}
+        predictive = generate(
+            key_predictive, model, guide, params, data, subset, **sizes
+        )
     groups = {
         "posterior": _with_chain(latents | shared),
         "log_likelihood": _with_chain(log_x),

@@ -88,6 +88,8 @@ def log_likelihood(
     For any subset and for incomplete rows; `conditional_log_likelihood` has
     log p(x_T | x_S). A row whose S is empty has log-likelihood 0. Global latents are
     drawn from the guide and stay unweighted: then it is the posterior predictive density.
+    As in `posterior`, draws follow the place of a row: in another order of rows its
+    estimate is another one, within its standard error.
 
     Args:
         rng_key: random key.

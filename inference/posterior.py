@@ -30,6 +30,9 @@ def posterior(
 ) -> dict[str, Shaped[Array, "samples rows ..."]]:
     """Draw from q(z | x_S) for each row.
 
+    Random numbers follow the place of a row, not its name: the same rows in another order,
+    or with another `chunk_size`, get other draws of the same laws under the same key.
+
     Args:
         rng_key: random key.
         guide: `guide(data, subset=None)`.
@@ -85,6 +88,9 @@ def generate(
     chunk_size: int = 1000,
 ) -> dict[str, Shaped[Array, "samples rows ..."]]:
     """Complete rows: x̂_t ~ p(x_t | z), z ~ q(z | x_S), for every modality t.
+
+    Random numbers follow the place of a row, not its name: the same rows in another order,
+    or with another `chunk_size`, get other draws of the same laws under the same key.
 
     Args:
         rng_key: random key.

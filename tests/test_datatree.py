@@ -412,3 +412,53 @@ ATTRS = [
 def test_attributes_that_no_file_holds_are_refused(attrs, error, message, first):
     with pytest.raises(error, match=message):
         cs.to_datatree(KEY, model, guide, {}, first, attrs=attrs)
+
+
+def test_leaving_single_entries_out_agrees_with_the_closed_form():
+    """az.loo_pit of an entrywise tree against the normal law of each entry given the rest.
+
+    PITs p are shares of D draws with weights 1 / p(x_j | z), of effective size n: their
+    standard error is about √(p (1 − p) / n).
+    """
+    data, _ = TRUTH.simulate(jax.random.key(1), 40)
+    values = {name: np.array(x) for name, x in data.values.items()}
+    values["c"][3, 1:3] = np.nan
+    data = cs.MultimodalData.from_arrays(values).standardize()
+    settings = {"num_samples": 2000, "num_prior": 0}
+    args = (KEY, model, exact_posterior, {}, data)
+    tree = cs.to_datatree(*args, **settings, entrywise=True)
+    rows = cs.to_datatree(*args, **settings, num_predictive=1)
+    for name in data.names:
+        entries = tree.log_likelihood[name]
+        assert entries.dims == ("chain", "draw", "datapoint", f"{name}_dim_0")
+        np.testing.assert_allclose(
+            entries.sum(f"{name}_dim_0"),
+            rows.log_likelihood[name],
+            rtol=1e-4,
+            atol=1e-3,
+        )
+    x = np.concatenate([values[n] for n in data.names], 1).astype(float)
+    W, b = (
+        np.concatenate([np.asarray(part[n], float) for n in data.names])
+        for part in (TRUTH.loadings, TRUTH.biases)
+    )
+    precision = np.linalg.inv(W @ W.T + TRUTH.scale**2 * np.eye(len(W)))
+    spread = 1 / np.sqrt(np.diagonal(precision))
+    expected = stats.norm.cdf((x - b) @ precision * spread)
+    found = az.loo_pit(tree)
+    found = np.concatenate([found[n] for n in data.names], 1)
+    log_w = -np.concatenate([tree.log_likelihood[n][0] for n in data.names], -1)
+    w = np.exp(log_w - log_w.max(0))
+    size = w.sum(0) ** 2 / (w**2).sum(0)
+    whole = np.arange(len(x)) != 3
+    assert np.isnan(found[3]).sum() == 2
+    z = (found - expected) / np.sqrt(expected * (1 - expected) / size)
+    assert np.abs(z[whole]).max() <= 5
+    assert np.sqrt(np.mean(z[whole] ** 2)) <= 1.2
+    az.plot_loo_pit(tree, backend="matplotlib", var_names="a")
+
+
+def exact_posterior(data, subset=None):
+    """The exact posterior."""
+    with data.plate():
+        numpyro.sample("z", TRUTH.posterior(unscaled(data), data.subset(subset)))

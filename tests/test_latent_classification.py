@@ -65,6 +65,23 @@ def test_tables_and_other_sites(found):
     assert abs(private.value[0] - 0.5) <= 4.5 * private.standard_error[0]
 
 
+def test_labels_may_be_names_however_they_are_held(found):
+    """As `clustering_scores` takes them: strings of NumPy, and objects as in pandas."""
+    names = np.array(["one", "other"])
+    for kind in (str, object):
+        train, test = (
+            (data, names[labels].astype(kind)) for data, labels in (TRAIN, TEST)
+        )
+        again = cs.latent_classification(KEY, guide, {}, train, test, num_samples=5)
+        np.testing.assert_array_equal(again.value, found.value)
+        assert cs.clustering_scores(train[1], TRAIN[1]).accuracy == 1.0
+    mixed = np.array(["one", None] * 200, object)
+    with pytest.raises(ValueError, match="train: labels: expected whole numbers or na"):
+        cs.latent_classification(KEY, guide, {}, (TRAIN[0], mixed), TEST)
+    with pytest.raises(ValueError, match="labels: expected whole numbers or names"):
+        cs.clustering_scores(mixed, TRAIN[1])
+
+
 def test_refusals():
     call = cs.latent_classification
     with pytest.raises(ValueError, match="site: expected one of w, z, got 'x'"):

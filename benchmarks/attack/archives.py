@@ -188,7 +188,7 @@ def encrypted(rng, seed):
     return reading("encrypted", bytes(raw), None)
 
 
-@mechanism("npz: a bomb", 3, quick=1, megabytes=400)
+@mechanism("npz: a bomb", 3, quick=0, seconds=300, megabytes=400)
 def bomb(rng, seed):
     """600 MB of zeros, behind a header of few rows, of too many, or in no array at all."""
     found = arrays(rng)

@@ -55,7 +55,7 @@ def apply(name: str, folder, *more) -> str:
     return command(*arguments, *more)
 
 
-@mechanism("run: half of it gone", 12, quick=0, **LONG)
+@mechanism("run: half of it gone", 6, quick=0, **LONG)
 def gone(rng, seed):
     """Named, or not needed."""
     lost, name = FILES[seed % len(FILES)], APPLY[(seed // len(FILES) + seed) % 2 * 1]
@@ -75,7 +75,7 @@ def gone(rng, seed):
     )
 
 
-@mechanism("run: a file of it damaged", 30, quick=0, **LONG)
+@mechanism("run: a file of it damaged", 16, quick=0, **LONG)
 def damaged(rng, seed):
     """The file is named; no traceback whatever it holds."""
     lost, name = FILES[seed % 3], APPLY[seed // 3 % 4]
@@ -106,7 +106,7 @@ def damaged(rng, seed):
     )
 
 
-@mechanism("run: a configuration of one key, or of another run", 10, quick=1, **LONG)
+@mechanism("run: a configuration of one key, or of another run", 10, quick=0, **LONG)
 def reduced(rng, seed):
     text, name = (
         ("epochs: 3\n", "impute"),
@@ -134,7 +134,7 @@ def reduced(rng, seed):
     )
 
 
-@mechanism("run: data.json forged", 8, quick=1, **LONG)
+@mechanism("run: data.json forged", 8, quick=0, **LONG)
 def forged(rng, seed):
     thing, name = (
         (None, "resume"),
@@ -228,7 +228,7 @@ def applied(rng, seed):
     return Case(about, run, right, ("genes|counts|third", "expected|column"))
 
 
-@mechanism("run: imputed is what was measured, to the last bit", 2, quick=1, **LONG)
+@mechanism("run: imputed is what was measured, to the last bit", 2, quick=0, **LONG)
 def imputed(rng, seed):
     def run(folder):
         copied(folder)
@@ -277,7 +277,7 @@ WRONG = (
 )
 
 
-@mechanism("run: options of commands", len(WRONG), quick=2, **LONG)
+@mechanism("run: options of commands", len(WRONG), quick=0, **LONG)
 def options(rng, seed):
     name, option, value = WRONG[seed % len(WRONG)]
 
@@ -302,7 +302,7 @@ def options(rng, seed):
     return Case(f"{name} {option} {value}", run, None, (f"{option}|data|none",))
 
 
-@mechanism("run: data that are none", 12, quick=1, **LONG)
+@mechanism("run: data that are none", 12, quick=0, **LONG)
 def no_data(rng, seed):
     name = APPLY[seed % 3]
     raw = pick(

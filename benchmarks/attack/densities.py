@@ -64,7 +64,7 @@ def normal(rng, seed):
     )
 
 
-@mechanism("density: Laplace", 4)
+@mechanism("density: Laplace", 4, quick=0)
 def laplace(rng, seed):
     scale = float(np.float32(10.0 ** (-4, 0, 3, 15)[seed % 4]))
     eta, x = rounded(
@@ -79,7 +79,7 @@ def laplace(rng, seed):
     )
 
 
-@mechanism("density: Student's t", 10, quick=2)
+@mechanism("density: Student's t", 10, quick=1)
 def student(rng, seed):
     df = float(
         np.float32((0.5, 1.0, 2.0, 4.0, 30.0, 300.0, 1e4, 1e6, 1e8, 1e15)[seed % 10])
@@ -97,7 +97,7 @@ def student(rng, seed):
     )
 
 
-@mechanism("density: Bernoulli", 3)
+@mechanism("density: Bernoulli", 3, quick=0)
 def bernoulli(rng, seed):
     eta, x = rounded(
         rng.normal(size=(20, 2)) * (1, 30, 1e4)[seed % 3], rng.integers(0, 2, (20, 2))
@@ -117,7 +117,7 @@ def poisson_truth(k, eta):
     return stats.poisson.logpmf(k, np.exp(eta))
 
 
-@mechanism("density: Poisson", 8, quick=2)
+@mechanism("density: Poisson", 8, quick=1)
 def poisson(rng, seed):
     size = (0.01, 1.0, 100.0, 1e4, 1e6, 1e8, 1e9, 1e9)[seed % 8]
     eta = np.log(size) + rng.normal(size=(20, 2)) * (0.1 if seed % 8 < 7 else 0)
@@ -142,7 +142,7 @@ def poisson(rng, seed):
     )
 
 
-@mechanism("density: negative binomial", 12, quick=2)
+@mechanism("density: negative binomial", 12, quick=1)
 def negative_binomial(rng, seed):
     r = float(np.float32((1e-3, 0.1, 1.0, 10.0, 1e3, 1e6)[seed % 6]))
     size = (3.0, 1e5)[seed // 6 % 2]
@@ -165,7 +165,7 @@ def negative_binomial(rng, seed):
     )
 
 
-@mechanism("density: negative binomial with many zeros", 6)
+@mechanism("density: negative binomial with many zeros", 6, quick=0)
 def zero_inflated(rng, seed):
     r, gate = 2.0, (-30.0, -3.0, 0.0, 3.0, 30.0, 80.0)[seed % 6]
     (eta,) = rounded(np.log(5.0) + 0.3 * rng.normal(size=(20, 2)))
@@ -188,7 +188,7 @@ def zero_inflated(rng, seed):
     )
 
 
-@mechanism("density: counts with a library", 6)
+@mechanism("density: counts with a library", 6, quick=0)
 def library(rng, seed):
     """μ = library · softmax(η), or exp(log_library + η)."""
     log_library = rng.normal(8, 1, 20)
@@ -212,7 +212,7 @@ def library(rng, seed):
     )
 
 
-@mechanism("density: categories", 6)
+@mechanism("density: categories", 6, quick=0)
 def categories(rng, seed):
     scale, count = (1.0, 50.0, 1e4)[seed % 3], 4
     (eta,) = rounded(rng.normal(size=(20, count)) * scale)
@@ -236,7 +236,7 @@ def categories(rng, seed):
     )
 
 
-@mechanism("density: heteroscedastic Normal", 4)
+@mechanism("density: heteroscedastic Normal", 4, quick=0)
 def heteroscedastic(rng, seed):
     raw = (-40.0, -3.0, 3.0, 60.0)[seed % 4]
     scale = 1e-3 + np.logaddexp(0, raw)

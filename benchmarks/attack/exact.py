@@ -87,7 +87,7 @@ def rounding(values, scale) -> float:
     return 1e-4 + 60 * np.finfo(np.float32).eps * size * (1 + 3 / scale)
 
 
-@mechanism("exact: log-likelihood of the oracle", 8, quick=1, seconds=120)
+@mechanism("exact: log-likelihood of the oracle", 8, quick=0, seconds=120)
 def oracle(rng, seed):
     scale = SCALES[seed % 8]
     values = drawn(rng, scale)

@@ -93,6 +93,8 @@ def again(rng, seed):
                     values, row_names=rows().row_names, feature_names={"a": ["x", "y"]}
                 ),
             )
+        kept = cs.Checkpoints(folder / "whole", every_steps=1)
+        first = trained(made(), checkpoints=kept)  # of the same segments
         where = {"checkpoints": cs.Checkpoints(folder / "run", every_steps=1)}
         trained(made(), num_epochs=1, **where)
         return first, trained(
@@ -246,8 +248,8 @@ def blame(rng, seed):
         f"{bad} is huge",
         lambda folder: trained(made(), data),
         right,
-        (f"'?{bad}'?", "finite"),
-        warned=bad,
+        (f"'{bad}'", "finite"),
+        warned=f"'{bad}'",
     )
 
 
@@ -304,8 +306,6 @@ class Failing(cs.Logger):
 
     def log(self, *arguments, **settings):
         self._may_fail("log")
-
-    __call__ = log
 
     def close(self):
         self._may_fail("close")

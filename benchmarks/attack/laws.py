@@ -75,7 +75,7 @@ def fit(likelihood, x, **settings):
     )
 
 
-@mechanism("laws: one value outside", 12, quick=1, seconds=300)
+@mechanism("laws: one value outside", 12, quick=0, seconds=300)
 def outside(rng, seed):
     name = list(LAWS)[seed % 6]
     likelihood, make, wrong = LAWS[name]
@@ -123,19 +123,18 @@ def missing(rng, seed):
     )
 
 
-@mechanism("laws: extreme values", 8, quick=0, seconds=300)
+@mechanism("laws: extreme values", 7, quick=0, seconds=300)
 def extreme(rng, seed):
     """Trained with finite numbers, refused, or warned of by the modality's name."""
     likelihood, value = (
         (cs.PoissonLikelihood(), 2_000_000_000),
         (cs.NegativeBinomialLikelihood(), 2_000_000_000),
         (cs.NormalLikelihood(), 1e18),
-        (cs.NormalLikelihood(1e-10), 1.0),
         (cs.StudentTLikelihood(), 1e30),
         (cs.LearnedNormalLikelihood(), 1e19),
         (cs.PoissonLikelihood(), 3_000_000),
         (cs.LaplaceLikelihood(), 1e37),
-    )[seed % 8]
+    )[seed % 7]
     x = rng.poisson(3, (8, 2)) if isinstance(value, int) else rng.normal(size=(8, 2))
     x[3, 1] = value
 
@@ -148,8 +147,8 @@ def extreme(rng, seed):
         f"{type(likelihood).__name__}: {value:g}",
         lambda folder: fit(likelihood, x),
         right,
-        ("'?x'?",),
-        warned="x",
+        ("'x'",),
+        warned="'x'",
     )
 
 
@@ -171,5 +170,5 @@ def unmeasured(rng, seed):
         lambda folder: made(svi=svi(cs.NormalLikelihood()), data=data),
         None,
         ("y",),
-        warned="y",
+        warned="'y'",
     )

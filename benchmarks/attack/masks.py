@@ -94,7 +94,7 @@ def linear(scale: float = 0.5) -> cs.LinearGaussian:
     )
 
 
-@mechanism("masks: rubbish changes no number made of the data", 4, quick=1)
+@mechanism("masks: rubbish changes no number made of the data", 4, quick=0)
 def consequences(rng, seed):
     """Values replaced in the finished data, too: the same bits of all that follows."""
     values, seen = patterns(rng)

@@ -192,7 +192,7 @@ def energy(rng, seed):
     )
 
 
-@mechanism("metric: sums over importance weights", 8, quick=1)
+@mechanism("metric: sums over importance weights", 8, quick=0)
 def weights(rng, seed):
     """The estimate, its error and its effective sample size, by NumPy in float64."""
     from consilience.inference.likelihood import of_weights

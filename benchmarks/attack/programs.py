@@ -314,7 +314,7 @@ def as_the_good_one(found) -> None:
     )
 
 
-@mechanism("programs: models with a mistake", len(MODELS), quick=4, seconds=300)
+@mechanism("programs: models with a mistake", len(MODELS), quick=2, seconds=300)
 def models(rng, seed):
     made, word = MODELS[seed % len(MODELS)]
     right = as_the_good_one if made in RIGHT else None
@@ -323,7 +323,7 @@ def models(rng, seed):
     )
 
 
-@mechanism("programs: guides with a mistake", len(GUIDES), quick=3, seconds=300)
+@mechanism("programs: guides with a mistake", len(GUIDES), quick=1, seconds=300)
 def guides(rng, seed):
     made, word = GUIDES[seed % len(GUIDES)]
     other = any_width if made is guide_wider else model
@@ -345,7 +345,7 @@ def entries(rng, seed):
     )
 
 
-@mechanism("programs: mistakes given to estimates", 8, quick=1, seconds=300)
+@mechanism("programs: mistakes given to estimates", 8, quick=0, seconds=300)
 def estimates(rng, seed):
     """The same are refused by what takes a model and a guide without a fit."""
     from attack.linear import parameters

@@ -41,7 +41,7 @@ def loading(about: str, change, right=same, words=(r"model\.npz",)) -> Case:
     return Case(about, run, right, words)
 
 
-@mechanism("saved: one bit flipped", 30, quick=2, **SETTINGS)
+@mechanism("saved: one bit flipped", 30, quick=1, **SETTINGS)
 def flipped(rng, seed):
     """Everything has a checksum: what is loaded is what was saved."""
     share, bit = rng.random(), 1 << int(rng.integers(8))
@@ -53,7 +53,7 @@ def flipped(rng, seed):
     return loading(f"at {share:.4f}", change)
 
 
-@mechanism("saved: truncated, padded, empty", 10, quick=2, **SETTINGS)
+@mechanism("saved: truncated, padded, empty", 10, quick=1, **SETTINGS)
 def cut(rng, seed):
     share = rng.random()
     change = (
@@ -120,7 +120,7 @@ def places(tree, path=()):
     return found
 
 
-@mechanism("saved: forged headers", 60, quick=4, **SETTINGS)
+@mechanism("saved: forged headers", 60, quick=2, **SETTINGS)
 def forged(rng, seed):
     """One place of the header lost or replaced, its checksum right: refused, or a model."""
     share, junk, lose = rng.random(), pick(rng, JUNK), rng.random() < 0.4
@@ -152,7 +152,7 @@ def forged(rng, seed):
     )
 
 
-@mechanism("saved: headers that are no header", 10, quick=2, **SETTINGS)
+@mechanism("saved: headers that are no header", 10, quick=1, **SETTINGS)
 def headers(rng, seed):
     deep = b"[" * 100_000 + b"]" * 100_000
     text = (
@@ -219,7 +219,7 @@ def programs(rng, seed):
     return Case(about, run, right if good else None, None if good else ("model|guide",))
 
 
-@mechanism("saved: places", 10, quick=2, **SETTINGS)
+@mechanism("saved: places", 10, quick=1, **SETTINGS)
 def spots(rng, seed):
     """What is no ordinary file is not replaced; links are followed."""
     kind = seed % 10

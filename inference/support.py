@@ -101,12 +101,17 @@ def _laws(rng_key, model, guide, params, data) -> dict[str, str]:
     return said
 
 
+def _end(bound: object) -> str | None:
+    """A bound in words, where it is one for all entries and known."""
+    if bound is None or isinstance(bound, jax.core.Tracer):
+        return None
+    ends = np.unique(np.asarray(bound))
+    return f"{ends[0]:g}" if len(ends) == 1 else None
+
+
 def _in_words(support: constraints.Constraint) -> str:
     ends = [
-        None if end is None or isinstance(end, jax.core.Tracer) else f"{end:g}"
-        for end in (
-            getattr(support, f"{side}_bound", None) for side in ("lower", "upper")
-        )
+        _end(getattr(support, f"{side}_bound", None)) for side in ("lower", "upper")
     ]
     if support is constraints.boolean:
         return " (0 or 1)"

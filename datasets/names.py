@@ -3,7 +3,7 @@
 import difflib
 import re
 import unicodedata
-from collections.abc import Iterable, Mapping, Set
+from collections.abc import Iterable, Mapping
 
 MISSING = ("None", "nan", "<NA>", "NaT")  # what is no name, as text
 
@@ -42,12 +42,11 @@ def texts_of(place: str, given: object) -> tuple[str, ...]:
     """Names as text, in their order.
 
     Raises:
-        TypeError: no list of names: one text, a set or a mapping, one thing alone.
+        TypeError: no list of names: a set, a mapping, one thing alone.
         ValueError: a name is missing, or several things at once.
     """
-    if isinstance(given, str | bytes | Set | Mapping) or not isinstance(
-        given, Iterable
-    ):
+    unordered = isinstance(given, bytes | set | frozenset | Mapping)
+    if unordered or not isinstance(given, Iterable):
         raise TypeError(f"{place}: expected a list of names, got {given!r}")
     names = tuple(given)
     for i, name in enumerate(names):

@@ -1112,11 +1112,6 @@ FOUND = [
     )
     for what, call, match in (
         (
-            "row names that are one text",
-            lambda: arrays(row_names="abc")(None),
-            "row_names: expected a list of names, got 'abc'",
-        ),
-        (
             "a set of row names",
             lambda: arrays(row_names={"x", "y", "z"})(None),
             "row_names: expected a list of names, got {",

@@ -1,6 +1,6 @@
 """Refuses operations on whole data sets that would be wrong."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 
 import jax
 import jax.numpy as jnp
@@ -50,10 +50,10 @@ def check_standardize(data, names, like, log) -> None:
 
 def _check_arguments(names, like, log) -> None:
     for argument, given in (("names", names), ("log", log)):
-        if isinstance(given, str):
-            raise ValueError(
-                f"{argument}: expected a list of modalities, got the text {given!r}"
-            )
+        listed = isinstance(given, Sequence | Set) or given is None
+        if isinstance(given, str) or not listed:
+            given = f"the text {given!r}" if isinstance(given, str) else repr(given)
+            raise ValueError(f"{argument}: expected a list of modalities, got {given}")
         if len(set(given or ())) < len(given or ()):
             raise ValueError(f"{argument}: expected each name once, got {given!r}")
     if like is not None and (names is not None or log):
@@ -89,6 +89,21 @@ def observed_entries(data, name: str) -> np.ndarray:
     shape = (data.size, *data.event_shapes[i])
     column = np.asarray(data.present)[:, i].reshape((-1,) + (1,) * (len(shape) - 1))
     return np.broadcast_to(column & np.asarray(data.entries.get(name, True)), shape)
+
+
+def rows_at(size: int, index: object) -> np.ndarray:
+    """Numbers of rows `[n]`, of whatever picks some in NumPy.
+
+    Raises:
+        IndexError: there are no such rows, or it picks no list of them.
+    """
+    rows = np.atleast_1d(np.arange(size)[index])
+    if rows.ndim != 1:
+        raise IndexError(
+            "index: expected a number, a slice, a list of numbers or a mask of rows, got "
+            f"{index!r}"
+        )
+    return rows
 
 
 def check_keep(data, keep, allow_empty_rows: bool) -> None:

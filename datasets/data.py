@@ -92,7 +92,8 @@ class MultimodalData:
 
         Warns:
             UserWarning: float32 merges more than a tenth of the distinct values of a
-                column, or changes whole numbers; up to 1000 rows are looked at.
+                column, changes whole numbers or makes a value zero; up to 1000 rows are
+                looked at.
 
         Raises:
             TypeError: names cannot be matched: a DataFrame beside an array, a Series
@@ -210,7 +211,7 @@ class MultimodalData:
         self, index: int | np.ndarray | Array | Sequence[int] | slice
     ) -> "MultimodalData":
         """Select rows, with their names; the result is a data set of its own."""
-        rows = np.atleast_1d(np.arange(self.size)[index])
+        rows = checks.rows_at(self.size, index)
         names = tuple(self.row_names[i] for i in rows) if self.row_names else ()
         picked = dataclasses.replace(self._rows(rows), row_names=names, total=None)
         return dataclasses.replace(picked, feature_names=self.feature_names)

@@ -26,7 +26,14 @@ def path_of(argument: str, source: object) -> Path:
     if not os.fspath(source):
         raise ValueError(f"{argument}: expected a path, got an empty text")
     path = Path(source)
-    if not path.exists():
+    try:
+        there = path.exists()
+    except (OSError, ValueError) as error:  # too long, or a zero byte
+        said = getattr(error, "strerror", None) or error
+        raise ValueError(
+            f"{argument}: expected a path, got {str(path)[:60]!r} ({said})"
+        ) from error
+    if not there:
         raise FileNotFoundError(
             f"{argument}: expected a file or folder, got {path}: none"
         )
@@ -94,6 +101,10 @@ def front_door(place: str) -> Iterator[None]:
     """
     try:
         yield
+    except OSError as error:
+        if error.filename is not None or error.errno is None:
+            raise
+        raise OSError(f"{place}: expected a file that can be read ({error})") from error
     except REFUSALS:
         raise
     except Exception as error:

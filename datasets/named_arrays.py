@@ -8,6 +8,7 @@ import numpy as np
 from consilience.datasets import validation
 from consilience.datasets.contents import Arrays
 from consilience.datasets.matching import matched, rows_of
+from consilience.datasets.names import texts_of
 from consilience.datasets.notes import notes_of_frame, selected
 from consilience.datasets.orientation import check_orientation
 from consilience.datasets.read_frames import (
@@ -44,7 +45,7 @@ def unnamed(
     values = validation._named(values)
     for argument, given in (("entries", entries), ("feature_names", feature_names)):
         _check_mapping(argument, given)
-    row_names = None if row_names is None else tuple(row_names)
+    row_names = None if row_names is None else texts_of("row_names", row_names)
     tables = tables_of("values", values)
     if tables is None:
         rows = Rows(row_names, ordered=True)

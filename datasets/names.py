@@ -3,7 +3,9 @@
 import difflib
 import re
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+
+MISSING = ("None", "nan", "<NA>", "NaT")  # what is no name, as text
 
 
 def nearest(name: str, known: Iterable[str]) -> str:
@@ -34,6 +36,27 @@ def as_text(name: object) -> str:
         raise ValueError(
             f"names: expected text in UTF-8, got the bytes {name!r}"
         ) from error
+
+
+def texts_of(place: str, given: object) -> tuple[str, ...]:
+    """Names as text, in their order.
+
+    Raises:
+        TypeError: no list of names: a set, a mapping, one thing alone.
+        ValueError: a name is missing, or several things at once.
+    """
+    unordered = isinstance(given, bytes | set | frozenset | Mapping)
+    if unordered or not isinstance(given, Iterable):
+        raise TypeError(f"{place}: expected a list of names, got {given!r}")
+    names = tuple(given)
+    for i, name in enumerate(names):
+        several = isinstance(name, list | tuple) or getattr(name, "ndim", 0)
+        missing = not isinstance(name, str) and str(name) in MISSING
+        if several or missing:
+            raise ValueError(
+                f"{place}: place {i}: expected one text or number as a name, got {name!r}"
+            )
+    return tuple(map(as_text, names))
 
 
 def visible(name: str) -> str:
@@ -74,9 +97,13 @@ def written_alike(name: str) -> str:
     """What is left of an id without what files change: case, blanks, zeros, dashes.
 
     "S-01 ", "s.01" and "s_01" have one form, and so have "7", "007" and "7.0", and
-    names that look the same (`visible`).
+    names that look the same (`visible`). Dashes of all kinds are one, as Word and Excel
+    put them.
     """
     form = unicodedata.normalize("NFKC", visible(name)).casefold()
+    form = "".join(
+        "-" if c == "−" or unicodedata.category(c) == "Pd" else c for c in form
+    )
     if re.fullmatch(r"\d+(\.0*)?", form):
         return form.split(".")[0].lstrip("0") or "0"
     return re.sub(r"[-_.\s]+", "-", form)

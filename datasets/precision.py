@@ -12,7 +12,7 @@ from jaxtyping import Bool
 
 MOST_ROWS, MOST_NUMBERS = 1000, 2**22  # that are looked at
 SHARE = 0.1  # of distinct values that may merge: chance does less among 1000 floats
-NOISE = 2.0**-40  # of a column's size: what sums in float64 leave behind
+NOISE = 2.0**-44  # of a column's size: what sums in float64 leave behind
 WHOLE = 2.0**24  # the first whole number whose successor float32 does not have
 
 
@@ -40,8 +40,9 @@ def sample_rows(size: int, widths: Mapping[str, int]) -> np.ndarray:
 def rounded(x: np.ndarray, observed: Bool[np.ndarray, "rows ..."]) -> Rounded | None:
     """Whether float32 merges or changes values of a column; None if not.
 
-    It says so where more than a tenth of a column's distinct values merge, or whole
-    numbers of a column of whole numbers become others. With 64 bits nothing does.
+    It says so where more than a tenth of a column's distinct values merge, whole
+    numbers of a column of whole numbers become others, or a value becomes zero. With 64
+    bits nothing does.
 
     Args:
         x: `[N, *event]`, as it came.
@@ -58,7 +59,9 @@ def rounded(x: np.ndarray, observed: Bool[np.ndarray, "rows ..."]) -> Rounded | 
         return None
     before, after = (np.sort(v[:, suspects], 0) for v in (values, cast))
     wrong = np.zeros(suspects.shape, bool)
+    vanished = (observed & (values != 0) & (cast == 0)).any(0)
     wrong[suspects] = _merged(before, after) | _changed(before, after)
+    wrong |= vanished
     if not wrong.any():
         return None
     column = tuple(int(i) for i in np.argwhere(wrong)[0])
@@ -95,10 +98,13 @@ def _changed(before: np.ndarray, after: np.ndarray) -> np.ndarray:
 
 def _said(values: np.ndarray, cast: np.ndarray) -> str:
     known = ~np.isnan(values)
+    changed = known & (values != cast)
+    vanished = changed & (cast == 0)
     distinct, left = (len(np.unique(v[known])) for v in (values, cast))
-    if left < distinct:
+    few = left < (1 - SHARE) * distinct
+    if left < distinct and (few or not vanished.any()):
         return f"{left} of {distinct} distinct values are left"
-    one = np.flatnonzero(known & (values != cast))[0]
+    one = np.flatnonzero(vanished if vanished.any() else changed)[0]
     return f"{values[one]:.17g} becomes {cast[one]:.17g}"
 
 

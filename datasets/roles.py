@@ -5,7 +5,7 @@ from collections.abc import Container, Iterable
 import numpy as np
 
 from consilience.datasets.contents import Modalities
-from consilience.datasets.names import as_text, few, nearest
+from consilience.datasets.names import few, nearest, texts_of
 
 MASK, FEATURES, COVARIATE = "mask_", "features_", "covariate_"
 ALONE = ("present", "row_names")
@@ -60,4 +60,4 @@ def texts(place: str, array) -> list[str]:
         raise ValueError(
             f"{place}: expected names in one line, got an array of shape {array.shape}"
         )
-    return [as_text(name) for name in array.tolist()]
+    return list(texts_of(place, array.tolist()))

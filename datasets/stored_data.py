@@ -16,7 +16,7 @@ from consilience.datasets.align import Columns, picked
 from consilience.datasets.data import MultimodalData
 from consilience.datasets.file_rows import Records, records
 from consilience.datasets.moments import pieces
-from consilience.datasets.names import as_text
+from consilience.datasets.names import texts_of
 from consilience.datasets.stored_arrays import stored_rows
 from consilience.datasets.stored_rows import StoredRows, pick
 
@@ -148,7 +148,7 @@ def describe(
         _of_size(size, "covariates", _all_rows("covariates", covariates)),
         _of_size(size, "entries", _all_rows("entries", entries)),
         validation.unique_names("row_names", row_names, size),
-        {name: tuple(map(as_text, given)) for name, given in feature_names.items()},
+        {n: texts_of(f"feature_names[{n!r}]", x) for n, x in feature_names.items()},
     )
 
 

@@ -11,7 +11,7 @@ from jaxtyping import Array, Bool, Int
 
 from consilience.datasets import precision, validation
 from consilience.datasets.align import matched, names_of
-from consilience.datasets.checks import check_arguments, check_standardize
+from consilience.datasets.checks import check_arguments, check_standardize, rows_at
 from consilience.datasets.data import MultimodalData
 from consilience.datasets.moments import fit_scaling
 from consilience.datasets.npy_folder import write_folder
@@ -141,7 +141,7 @@ class StreamedData:
         self, index: int | np.ndarray | Array | Sequence[int] | slice
     ) -> MultimodalData:
         """Rows as a data set in memory, as of `MultimodalData.take`."""
-        rows = np.atleast_1d(np.arange(self.size)[index])
+        rows = rows_at(self.size, index)
         names = tuple(self.row_names[i] for i in rows) if self.row_names else ()
         like = dataclasses.replace(self.schema, row_names=names)
         return assemble(like, jax.tree.map(precision.on_device, self.read(rows)))

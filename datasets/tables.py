@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from consilience.datasets.names import as_text, check_visible, visible
+from consilience.datasets.names import check_visible, texts_of, visible
 
 if TYPE_CHECKING:
     import pandas
@@ -51,7 +51,7 @@ def table(
 
 def sample_ids(place: str, given: Iterable) -> tuple[str, ...]:
     """Ids as text; refuses empty ones and duplicates."""
-    ids, seen = tuple(map(as_text, given)), {}
+    ids, seen = texts_of(place, given), {}
     for row, name in enumerate(ids):
         if not visible(name):
             raise ValueError(f"{place}: row {row}: expected a sample id, got {name!r}")

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from consilience.datasets import precision
-from consilience.datasets.names import as_text, check_visible
+from consilience.datasets.names import check_visible, texts_of, visible
 
 # sites of models and guides, and the prefix of the priors' parameters
 RESERVED = ("data", "features", "prior", "w", "z")
@@ -178,11 +178,13 @@ def unique_names(argument: str, given, length: int) -> tuple[str, ...]:
     """Names as a tuple; refuses a wrong number of them and duplicates."""
     if given is None:
         return ()
-    given = tuple(map(as_text, given))
+    given = texts_of(argument, given)
     if len(given) != length:
         raise ValueError(f"{argument}: expected {length} names, got {len(given)}")
     seen = set()
     for name in given:
+        if not visible(name):
+            raise ValueError(f"{argument}: expected names, got {name!a}, an empty one")
         if name in seen:
             raise ValueError(f"{argument}: expected unique names, got {name!r} twice")
         seen.add(name)
@@ -198,7 +200,7 @@ def _columns(name: str, feature_names: Mapping, shape: tuple) -> tuple[str, ...]
 
 def _array(argument: str, value) -> np.ndarray:
     try:
-        return np.ma.getdata(value)
+        return np.ma.getdata(value, subok=False)
     except ValueError as error:
         raise ValueError(
             f"{argument}: expected a rectangular array ({error})"

@@ -70,4 +70,10 @@ def _coded(name: str, values: object) -> np.ndarray:
             f"{name}: expected whole numbers or names of shape [N], got {values.dtype} of "
             f"shape {values.shape}"
         )
-    return np.unique(values, return_inverse=True)[1]
+    try:
+        return np.unique(values, return_inverse=True)[1]
+    except TypeError as error:  # objects without an order
+        kinds = ", ".join(sorted({type(value).__name__ for value in values}))
+        raise ValueError(
+            f"{name}: expected whole numbers alone or names alone, got {kinds}"
+        ) from error

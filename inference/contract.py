@@ -113,11 +113,11 @@ def parameters_of_prior(
     return tuple(name for name in sorted(params) if name in used)
 
 
-def require_data(data: object) -> None:
+def require_data(data: object, argument: str = "data") -> None:
     """Refuse anything but `MultimodalData`."""
     if not isinstance(data, MultimodalData):
         raise TypeError(
-            f"data: expected MultimodalData, got {type(data).__name__}; build it with "
+            f"{argument}: expected MultimodalData, got {type(data).__name__}; build it with "
             "MultimodalData.from_arrays"
         )
 

@@ -278,5 +278,9 @@ def _check_settings(beta, weights, num_particles) -> None:
         raise ValueError(f"beta: expected a number of 0 or more, got {beta!r}")
     _check_beta(beta)
     check_positive(num_particles=num_particles)
+    if not isinstance(weights, Mapping | None):
+        raise TypeError(
+            f"weights: expected a number for each modality, {{'a': 2.0}}, got {weights!r}"
+        )
     for name, weight in (weights or {}).items():
         check_numbers(zero=True, **{f"weights[{name!r}]": weight})

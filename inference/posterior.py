@@ -10,7 +10,7 @@ from jaxtyping import Array, Bool, Key, Shaped
 from consilience.datasets.data import MultimodalData
 from consilience.inference import programs
 from consilience.inference.chunks import over_rows
-from consilience.inference.contract import require_data
+from consilience.inference.contract import inspect, require_data
 from consilience.inference.draws import draw_shared, sampler
 from consilience.nn.executables import Program
 from consilience.nn.kinds import checked_kinds
@@ -108,10 +108,12 @@ def generate(
         by modality, `[num_samples, N, *event]`, in the units of the unscaled data.
 
     Raises:
+        ValueError, TypeError: the programs break the contract of estimates.
         ValueError: a mean is asked for of a modality whose likelihood has none.
     """
     require_data(data)
     check_positive(num_samples=num_samples, chunk_size=chunk_size)
+    inspect(model, guide, params, data)
 
     key_shared, key_rows = jax.random.split(rng_key)
     shared = shared_draws(key_shared, guide, params, data, num_samples, chunk_size)

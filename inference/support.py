@@ -102,11 +102,20 @@ def _laws(rng_key, model, guide, params, data) -> dict[str, tuple[str, str]]:
     return said
 
 
+def _end(bound: object) -> str | None:
+    """A bound in words, where it is one for all entries and known."""
+    if bound is None or isinstance(bound, jax.core.Tracer):
+        return None
+    ends = np.unique(np.asarray(bound))
+    return f"{ends[0]:g}" if len(ends) == 1 else None
+
+
 def _in_words(support: constraints.Constraint) -> str:
-    """A clause on the support, empty where its ends are no numbers."""
-    lower, upper = (
-        getattr(support, f"{side}_bound", None) for side in ("lower", "upper")
-    )
+    ends = [
+        _end(getattr(support, f"{side}_bound", None)) for side in ("lower", "upper")
+    ]
+    if support is constraints.boolean:
+        return " (0 or 1)"
     kind = "whole numbers" if support.is_discrete else "numbers"
     if support is constraints.boolean:
         return "possible are 0 and 1; "

@@ -151,10 +151,15 @@ def observe(
         subset: modalities that count, as the model got it.
 
     Raises:
+        TypeError: no distribution.
         ValueError: the distribution's shape is not that of the modality; single entries
             are missing, but the distribution is joint over them; it is categorical,
             and values are no integers.
     """
+    if not isinstance(distribution, dist.Distribution):
+        raise TypeError(
+            f"modality {name!r}: expected a distribution p(x | z), got {distribution!r}"
+        )
     while isinstance(distribution, dist.Independent):
         distribution = distribution.base_dist
     event_shape = data.event_shapes[data.index(name)]

@@ -1102,6 +1102,78 @@ PROGRAMS = [
     ),
 ]
 
+TWICE = pd.DataFrame(A, [f"TCGA-{i}" for i in range(3)], ["p", "q"])
+
+FOUND = [
+    (
+        f"a call: {what}",
+        calling(call),
+        match,
+    )
+    for what, call, match in (
+        (
+            "a set of row names",
+            lambda: arrays(row_names={"x", "y", "z"})(None),
+            "row_names: expected a list of names, got {",
+        ),
+        (
+            "row names of two columns",
+            lambda: arrays(row_names=[["s", "x"]] * 3)(None),
+            r"row_names: place 0: expected one text or number as a name, got \['s', 'x'\]",
+        ),
+        (
+            "a row name of None",
+            lambda: arrays(row_names=["x", None, "y"])(None),
+            "row_names: place 1: expected one text or number as a name, got None",
+        ),
+        (
+            "a number as column names",
+            lambda: arrays(feature_names={"a": 3})(None),
+            r"feature_names\['a'\]: expected a list of names, got 3",
+        ),
+        (
+            "a column name that nobody sees",
+            lambda: arrays(feature_names={"a": ["\ufeff", "y"]})(None),
+            r"feature_names\['a'\]: expected names, got '\\ufeff', an empty one",
+        ),
+        (
+            "ids that differ in a dash",
+            lambda: cs.read({"a": TWICE, "b": TWICE.rename({"TCGA-1": "TCGA–1"})}),
+            "sample 'TCGA–1' looks like 'TCGA-1'",
+        ),
+        (
+            "a number of modalities to standardise",
+            lambda: PLAIN.standardize(3),
+            "names: expected a list of modalities, got 3",
+        ),
+        (
+            "a path that is too long",
+            lambda: cs.read("x" * 5000),
+            r"source: expected a path, got 'x+' \(File name too long\)",
+        ),
+        (
+            "weights that are one number",
+            lambda: cs.MaskedELBO(weights=2.0),
+            "weights: expected a number for each modality, .* got 2.0",
+        ),
+        (
+            "checkpoints in no folder",
+            lambda: cs.Checkpoints(None),
+            "folder: expected a path, got None",
+        ),
+        (
+            "clusters of mixed kinds",
+            lambda: cs.clustering_scores([None, 1, 2], [0, 1, 2]),
+            "labels: expected whole numbers alone or names alone, got NoneType, int",
+        ),
+        (
+            "no distribution to observe",
+            lambda: cs.observe(PLAIN, PLAIN.names[0], None),
+            "modality .*: expected a distribution p.x . z., got None",
+        ),
+    )
+]
+
 SETTINGS = [
     (
         f"a setting: {what}",
@@ -1174,6 +1246,6 @@ SETTINGS = [
 
 GROUPS = (
     *(FILES, COVARIATES, ARCHIVES, FRAMES, ARRAYS, TRANSFORMS),
-    *(NAMES, KINDS, FRONT_DOOR, PROGRAMS, SETTINGS),
+    *(NAMES, KINDS, FRONT_DOOR, PROGRAMS, FOUND, SETTINGS),
 )
 BAD = [BadInput(*entry) for group in GROUPS for entry in group]

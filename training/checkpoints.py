@@ -38,6 +38,7 @@ class Checkpoints:
 
     Raises:
         ValueError: a limit or `keep` is not positive, or there is no limit at all.
+        TypeError: `folder` is no path.
     """
 
     folder: str | os.PathLike
@@ -47,6 +48,8 @@ class Checkpoints:
     resume: bool = False
 
     def __post_init__(self):
+        if not isinstance(self.folder, str | os.PathLike) or not os.fspath(self.folder):
+            raise TypeError(f"folder: expected a path, got {self.folder!r}")
         seconds = self.every_seconds
         if seconds is None and self.every_steps is None:
             raise ValueError(

@@ -197,7 +197,7 @@ def _held_out(data: Rows, validation: MultimodalData | None) -> MultimodalData |
     """Validation rows as the training rows are."""
     if validation is None:
         return None
-    require_data(validation)
+    require_data(validation, "validation")
     return validation.conform(data.take([0]), "validation")
 
 

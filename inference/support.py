@@ -111,19 +111,17 @@ def _end(bound: object) -> str | None:
 
 
 def _in_words(support: constraints.Constraint) -> str:
-    ends = [
-        _end(getattr(support, f"{side}_bound", None)) for side in ("lower", "upper")
-    ]
-    if support is constraints.boolean:
-        return " (0 or 1)"
-    kind = "whole numbers" if support.is_discrete else "numbers"
+    """A clause on the support, empty where its ends are not known."""
     if support is constraints.boolean:
         return "possible are 0 and 1; "
-    if not isinstance(lower, int | float):
+    lower, upper = (
+        _end(getattr(support, f"{side}_bound", None)) for side in ("lower", "upper")
+    )
+    kind = "whole numbers" if support.is_discrete else "numbers"
+    if lower is None or (upper is None and hasattr(support, "upper_bound")):
         return ""
-    if isinstance(upper, int | float):
-        return f"possible are {kind} from {lower:g} to {upper:g}; "
-    return f"possible are {kind} from {lower:g} on; " if upper is None else ""
+    ends = f"from {lower} on" if upper is None else f"from {lower} to {upper}"
+    return f"possible are {kind} {ends}; "
 
 
 def _trace(rng_key, model, guide, params, data, subset) -> dict:

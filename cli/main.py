@@ -148,7 +148,9 @@ def _run(options: argparse.Namespace, unknown: Sequence[str]) -> int:
 def _said(error: Exception) -> str:
     """An error in words; the system's own begin with the file."""
     if isinstance(error, OSError) and error.strerror:
-        return f"{error.filename}: {error.strerror}" if error.filename else error.strerror
+        return (
+            f"{error.filename}: {error.strerror}" if error.filename else error.strerror
+        )
     return str(error) or type(error).__name__
 
 

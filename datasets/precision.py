@@ -50,7 +50,7 @@ def rounded(x: np.ndarray, observed: Bool[np.ndarray, "rows ..."]) -> Rounded | 
     """
     if jnp.result_type(float) != np.float32 or x.dtype.itemsize < 4 or not x.size:
         return None
-    if x.dtype == np.float32:
+    if x.dtype.kind != "f" or x.dtype == np.float32:  # whole numbers stay such
         return None
     values = np.where(observed, x, np.nan).astype(np.float64)
     cast = _as_float32(values)

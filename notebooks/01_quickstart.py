@@ -19,6 +19,7 @@
 # what is missing.
 
 # %%
+import dataclasses
 import os
 from functools import partial
 
@@ -60,7 +61,7 @@ svi = SVI(model, guide, optax.adam(rate), cs.MaskedELBO())
 fitted = cs.fit(
     keys[2],
     svi,
-    train,
+    dataclasses.replace(train, covariates={}),  # labels only judge what is learned
     num_epochs=epochs,
     batch_size=128,
     validation=test,

@@ -10,6 +10,7 @@ import re
 import shutil
 import signal
 import sys
+import warnings
 from functools import partial
 from pathlib import Path
 
@@ -125,7 +126,8 @@ def blamed(mesh, kind=cs.MultimodalData):
 
 def skipping(mesh):
     """The training that leaves steps out."""
-    return numbers(fit(2, rows(spoilt=True), mesh=mesh, nonfinite="skip"))
+    with warnings.catch_warnings(action="ignore", category=UserWarning):
+        return numbers(fit(2, rows(spoilt=True), mesh=mesh, nonfinite="skip"))
 
 
 def streamed(mesh):

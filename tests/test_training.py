@@ -1,5 +1,6 @@
 """Training: the order of rows, reproducibility, scales, and a known optimum."""
 
+from dataclasses import replace
 from functools import partial, wraps
 
 import jax

@@ -103,11 +103,23 @@ def test_what_float32_merges_is_said_and_kept_until_it_is_scaled():
         ([16777217.0, 16777216.0, 2.0], "2 of 3 distinct values are left"),
         ([1e-50, 2e-50, 3e-50], "1 of 3 distinct values are left"),
         ([1e-40, 2e-40, 3e-40], "1 of 3 distinct values are left"),
+        ([1e-46, 1.0, 2.1], ".* becomes 0[.]"),
     ],
 )
 def test_small_tables_say_what_is_rounded(x, said):
     with pytest.warns(UserWarning, match=f"{ROUNDS}modality 'a', column 0: {said}"):
         cs.MultimodalData.from_arrays({"a": np.array(x)[:, None]})
+
+
+def test_what_varies_far_from_zero_is_scaled():
+    x = 1e13 + np.random.default_rng(0).normal(
+        60.0, 2.0, (50, 1)
+    )  # float64 has steps of 0.002 there
+    with pytest.warns(UserWarning, match=ROUNDS):
+        data = cs.MultimodalData.from_arrays({"a": x})
+    z = x - x.mean(0)
+    want = z / np.sqrt((z**2).mean(0))
+    np.testing.assert_allclose(data.standardize().values["a"], want, rtol=0, atol=0.01)
 
 
 @pytest.mark.parametrize(

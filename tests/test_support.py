@@ -18,6 +18,7 @@ CASES = [
     ),
     (cs.BernoulliLikelihood(), np.array([[0, 1], [2, 1]]), "row 1.*Bernoulli.*2 1"),
     (cs.OneHotLikelihood(), np.array([[0, 1], [1, 1]]), "row 1.*Multinomial.*1 1"),
+    (cs.OneHotLikelihood(), np.array([[0, 1], [2, -1]]), "row 1.*Multinomial.*2 -1"),
 ]
 
 

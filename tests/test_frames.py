@@ -87,7 +87,8 @@ def test_what_was_written_is_read_again(suffix, tmp_path):
 def test_a_column_of_which_nothing_is_known_stays_missing():
     means = np.ones((4, 3))
     means[:, 1] = np.nan
-    data = cs.MultimodalData.from_arrays({"a": HOLES}, feature_names={"a": "xyz"})
+    names = {"feature_names": {"a": "xyz"}, "allow_empty_rows": True}
+    data = cs.MultimodalData.from_arrays({"a": HOLES}, **names)
     said = r"means\['a'\]: column 1 \('y'\): NaN in every row.*left missing"
     with pytest.warns(UserWarning, match=said):
         found = cs.complete(data, {"a": means}, {"a": HOLES})["a"]

@@ -84,6 +84,19 @@ def test_what_was_written_is_read_again(suffix, tmp_path):
         assert np.asarray(again.values[name]).tobytes() == x.tobytes()
 
 
+def test_a_column_of_which_nothing_is_known_stays_missing():
+    means = np.ones((4, 3))
+    means[:, 1] = np.nan
+    names = {"feature_names": {"a": "xyz"}, "allow_empty_rows": True}
+    data = cs.MultimodalData.from_arrays({"a": HOLES}, **names)
+    said = r"means\['a'\]: column 1 \('y'\): NaN in every row.*left missing"
+    with pytest.warns(UserWarning, match=said):
+        found = cs.complete(data, {"a": means}, {"a": HOLES})["a"]
+    expected = np.where(np.isnan(HOLES), 1.0, HOLES)
+    expected[:, 1] = HOLES[:, 1]
+    np.testing.assert_array_equal(found, expected)
+
+
 @pytest.mark.parametrize(
     ("call", "message"),
     [
@@ -116,8 +129,8 @@ def test_what_was_written_is_read_again(suffix, tmp_path):
             r"measured\['a'\]: expected the shape \(4, 3\), got \(4, 2\)",
         ),
         (
-            lambda d: cs.complete(d, {"a": np.full((4, 3), [[1.0], *3 * [[np.nan]]])}),
-            r"means\['a'\]: expected finite numbers where something is missing, got [1-4] ",
+            lambda d: cs.complete(d, {"a": np.where(HOLES == 3, 3, np.nan)}),
+            r"means\['a'\]: expected finite numbers where something is missing, got 1",
         ),
     ],
 )

@@ -1164,7 +1164,7 @@ FOUND = [
         (
             "clusters of mixed kinds",
             lambda: cs.clustering_scores([None, 1, 2], [0, 1, 2]),
-            "labels: expected whole numbers alone or names alone, got NoneType, int",
+            "labels: expected whole numbers or names of shape .N., got object of shape .3,.",
         ),
         (
             "no distribution to observe",

@@ -19,6 +19,12 @@ def rng_key():
 
 
 @pytest.fixture
+def untyped(monkeypatch):
+    """No run-time types, as users have it: our own errors are what they see."""
+    monkeypatch.setattr("jaxtyping.config.jaxtyping_disable", True)
+
+
+@pytest.fixture
 def strict_ranks():
     """Rank promotion raises: for tests of our own pure functions."""
     with jax.numpy_rank_promotion("raise"):

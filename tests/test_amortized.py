@@ -132,12 +132,6 @@ def test_features_do_not_depend_on_the_subset_but_the_posterior_does(data):
     np.testing.assert_array_equal(asked_for_more["z"], whole["z"])
 
 
-@pytest.fixture
-def untyped(monkeypatch):
-    """No run-time types, as users have it: our own errors are what they see."""
-    monkeypatch.setattr("jaxtyping.config.jaxtyping_disable", True)
-
-
 def built(constructor, *sizes):
     return constructor(*sizes, rngs=nnx.Rngs(0))
 

@@ -135,7 +135,7 @@ def alone(*arguments):
 
 @pytest.mark.slow
 def test_a_seeded_part_of_the_attack():
-    found = alone("-m", "attack", "--quick", "--jobs", "1")
+    found = alone("-m", "attack", "--quick", "--jobs", "1", "--patience", "20")
     assert found.returncode == 0, found.stdout[-6000:] + found.stderr[-2000:]
 
 

@@ -44,6 +44,7 @@ def test_names_are_unique_and_catalogues_are_large():
 
 @pytest.mark.filterwarnings("ignore:.*names are not unique")
 @pytest.mark.filterwarnings("ignore::Warning:anndata")
+@pytest.mark.usefixtures("untyped")
 @pytest.mark.parametrize("bad", BAD, ids=[bad.name for bad in BAD])
 def test_it_is_refused_before_anything_compiles(bad: BadInput, tmp_path):
     before = len(compiled)

@@ -12,12 +12,6 @@ KEY, ROWS = jax.random.key(2), 240
 QUICK = {"hidden": (16,), "num_epochs": 40, "batch_size": 60, "learning_rate": 0.02}
 
 
-@pytest.fixture
-def untyped(monkeypatch):
-    """No run-time types, as users have it: our own errors are what they see."""
-    monkeypatch.setattr("jaxtyping.config.jaxtyping_disable", True)
-
-
 def classes(num_rows, seed):
     """Three classes: two bumps of points, or words that differ in their second letter."""
     generator = np.random.default_rng(seed)

@@ -61,12 +61,6 @@ def test_names_of_clusters_do_not_matter():
     assert cs.clustering_scores(labels, np.array([-7, 3, -7, 100, 3, 100])) == (1, 1, 1)
 
 
-@pytest.fixture
-def untyped(monkeypatch):
-    """No run-time types, as users have it: our own errors are what they see."""
-    monkeypatch.setattr("jaxtyping.config.jaxtyping_disable", True)
-
-
 @pytest.mark.usefixtures("untyped")
 @pytest.mark.parametrize(
     ("labels", "assignments", "said"),

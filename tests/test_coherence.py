@@ -37,12 +37,6 @@ def found(data, labels):
     )
 
 
-@pytest.fixture
-def untyped(monkeypatch):
-    """No run-time types, as users have it: our own errors are what they see."""
-    monkeypatch.setattr("jaxtyping.config.jaxtyping_disable", True)
-
-
 def probabilities(data, labels, given, target):
     """P(sign of the target's first entry is the label | x_S), row by row."""
     q = TRUTH.posterior(data, data.subset_of(*given))

@@ -18,12 +18,6 @@ KEY = jax.random.key(31)
 ROWS = 211
 
 
-@pytest.fixture
-def untyped(monkeypatch):
-    """No run-time types, as users have it: our own errors are what they see."""
-    monkeypatch.setattr("jaxtyping.config.jaxtyping_disable", True)
-
-
 def result(value, k=0.3):
     value = jnp.asarray(value, jnp.float32)
     ones = jnp.ones(value.shape)

@@ -367,12 +367,6 @@ def test_errors_of_the_users_own_pass_unchanged(data, rng_key):
         cs.MaskedELBO().loss(rng_key, {}, model, broken, data)
 
 
-@pytest.fixture
-def untyped(monkeypatch):
-    """No run-time types, as users have it: our own errors are what they see."""
-    monkeypatch.setattr("jaxtyping.config.jaxtyping_disable", True)
-
-
 @pytest.mark.usefixtures("untyped")
 @pytest.mark.parametrize("wrong", [{"a": np.zeros((7, 3))}, np.zeros((7, 3)), None])
 def test_only_multimodal_data_is_taken(wrong, rng_key):

@@ -24,12 +24,6 @@ TRUTH = linear_gaussian(KEY)
 DRAWS, PREDICTIVE, PRIOR = 1000, 11, 500
 
 
-@pytest.fixture
-def untyped(monkeypatch):
-    """No run-time types, as users have it: our own errors are what they see."""
-    monkeypatch.setattr("jaxtyping.config.jaxtyping_disable", True)
-
-
 def unscaled(data):
     values = data.unstandardize(data.values)
     return dataclasses.replace(data, values=values, standardization=None)

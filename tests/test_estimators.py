@@ -110,12 +110,6 @@ REFUSED = [
 ]
 
 
-@pytest.fixture
-def untyped(monkeypatch):
-    """No run-time types, as users have it: our own errors are what they see."""
-    monkeypatch.setattr("jaxtyping.config.jaxtyping_disable", True)
-
-
 @pytest.mark.usefixtures("untyped")
 @pytest.mark.parametrize(("setting", "error", "match"), REFUSED)
 @pytest.mark.parametrize("bound", cs.BOUNDS)

@@ -21,12 +21,6 @@ def closed():
     plt.close("all")
 
 
-@pytest.fixture
-def untyped(monkeypatch):
-    """No run-time types, as users have it: our own errors are what they see."""
-    monkeypatch.setattr("jaxtyping.config.jaxtyping_disable", True)
-
-
 def records(count=4, **columns):
     """Epochs of which some columns are given."""
     for i in range(count):

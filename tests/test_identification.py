@@ -19,12 +19,6 @@ def noise():
     return np.random.default_rng(3).normal(size=(2, ROWS, DIMS))
 
 
-@pytest.fixture
-def untyped(monkeypatch):
-    """No run-time types, as users have it: our own errors are what they see."""
-    monkeypatch.setattr("jaxtyping.config.jaxtyping_disable", True)
-
-
 def pairwise(x, y, method):
     """|correlation| of each pair of columns, one scipy call each."""
     correlation = {"pearson": stats.pearsonr, "spearman": stats.spearmanr}[method]

@@ -10,12 +10,6 @@ import consilience as cs
 ROWS, DRAWS = 5, 3
 
 
-@pytest.fixture
-def untyped(monkeypatch):
-    """No run-time types, as users have it: our own errors are what they see."""
-    monkeypatch.setattr("jaxtyping.config.jaxtyping_disable", True)
-
-
 @pytest.fixture(scope="module")
 def images():
     """Grey and coloured images; one grey is absent, one colour image lacks a pixel."""

@@ -145,12 +145,6 @@ def test_standardised_data_give_the_density_of_the_first_units(rng_key):
         np.testing.assert_allclose(got.value, exact, atol=1e-4)
 
 
-@pytest.fixture
-def untyped(monkeypatch):
-    """No run-time types, as users have it: our own errors are what they see."""
-    monkeypatch.setattr("jaxtyping.config.jaxtyping_disable", True)
-
-
 REFUSED = [
     ({"num_samples": 0}, "num_samples: expected a positive integer, got 0"),
     ({"num_samples": 10.0}, r"num_samples: .* got 10\.0"),

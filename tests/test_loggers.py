@@ -18,12 +18,6 @@ from consilience.training.watch import Watch
 NAN = float("nan")
 
 
-@pytest.fixture
-def untyped(monkeypatch):
-    """No run-time types, as users have it: our own errors are what they see."""
-    monkeypatch.setattr("jaxtyping.config.jaxtyping_disable", True)
-
-
 def record(epoch, steps=10, **numbers):
     plain = Epoch(epoch, steps * (epoch + 1), -3.5, -1.0, 2.5, NAN, -4.25, 0, 0.5, 20.0)
     return plain._replace(**numbers)

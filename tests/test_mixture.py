@@ -489,12 +489,6 @@ def test_weights_of_all_rows_are_broadcast(rng_key):
     assert at(q, 3).sample(rng_key).shape == (DIM,)
 
 
-@pytest.fixture
-def untyped(monkeypatch):
-    """No run-time types, as users have it: our own errors are what they see."""
-    monkeypatch.setattr("jaxtyping.config.jaxtyping_disable", True)
-
-
 ONES = jnp.ones((ROWS, SIZE, DIM))
 NORMAL = dist.Normal(ONES, ONES)
 CATEGORICAL = dist.Categorical(logits=jnp.zeros(SIZE))

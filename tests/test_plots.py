@@ -31,12 +31,6 @@ def closed():
     plt.close("all")
 
 
-@pytest.fixture
-def untyped(monkeypatch):
-    """No run-time types, as users have it: our own errors are what they see."""
-    monkeypatch.setattr("jaxtyping.config.jaxtyping_disable", True)
-
-
 @pytest.fixture(scope="module")
 def truth():
     return linear_gaussian(jax.random.key(2))

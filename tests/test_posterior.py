@@ -152,12 +152,6 @@ def test_classes_are_drawn_but_have_no_mean(data):
         cs.generate(KEY, constant_model, prior_guide, {}, classes, mean=True)
 
 
-@pytest.fixture
-def untyped(monkeypatch):
-    """No run-time types, as users have it: our own errors are what they see."""
-    monkeypatch.setattr("jaxtyping.config.jaxtyping_disable", True)
-
-
 WAYS = {
     "posterior": lambda data, **kw: cs.posterior(KEY, GUIDE, {}, data, **kw),
     "generate": lambda data, **kw: cs.generate(KEY, TRUTH, GUIDE, {}, data, **kw),

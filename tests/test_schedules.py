@@ -21,12 +21,6 @@ KEY = jax.random.key(21)
 LR, STEPS, WARMUP = 0.3, 50, 10
 
 
-@pytest.fixture
-def untyped(monkeypatch):
-    """No run-time types, as users have it: our own errors are what they see."""
-    monkeypatch.setattr("jaxtyping.config.jaxtyping_disable", True)
-
-
 # Learning rates
 
 

@@ -13,12 +13,6 @@ NAN = float("nan")
 
 
 @pytest.fixture
-def untyped(monkeypatch):
-    """No run-time types, as users have it: our own errors are what they see."""
-    monkeypatch.setattr("jaxtyping.config.jaxtyping_disable", True)
-
-
-@pytest.fixture
 def prescribed(monkeypatch):
     """`fit` sees these validation bounds, one an epoch."""
 

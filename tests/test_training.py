@@ -243,12 +243,6 @@ def test_reaches_the_maximum_likelihood(rng_key):
     assert fitted.history.bound[0] < best - 1.0
 
 
-@pytest.fixture
-def untyped(monkeypatch):
-    """No run-time types, as users have it: our own errors are what they see."""
-    monkeypatch.setattr("jaxtyping.config.jaxtyping_disable", True)
-
-
 def others():
     one = np.zeros((3, 2))
     same = {name: np.zeros((3, width)) for name, width in WIDTHS.items()}

@@ -25,12 +25,6 @@ from consilience.training.watch import Bar, Lines, progress
 NAN = float("nan")
 
 
-@pytest.fixture
-def untyped(monkeypatch):
-    """No run-time types, as users have it: our own errors are what they see."""
-    monkeypatch.setattr("jaxtyping.config.jaxtyping_disable", True)
-
-
 @pytest.fixture(autouse=True)
 def interruptible():
     """Shells start what runs in the background with Ctrl-C ignored."""

@@ -30,6 +30,7 @@ def main() -> int:
     chosen = [known[name] for name in names]
     if options.seed is not None and len(chosen) == 1:
         return _alone(chosen[0], options.seed)
+    chosen = [m._replace(seconds=m.seconds * options.patience) for m in chosen]
     plan = [(m, _seeds(m, options)) for m in chosen]
     began = time.monotonic()
     results = Pool(options.jobs).run(plan, _tell if options.verbose else _dot)
@@ -48,6 +49,9 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--seed", type=int, help="one input of it, in this process")
     parser.add_argument("--quick", action="store_true", help="those of the tests")
     parser.add_argument("--jobs", type=int, default=2)
+    parser.add_argument(
+        "--patience", type=float, default=1, help="times the limits, on a busy machine"
+    )
     parser.add_argument("--out", type=Path, help="folder for attack.json")
     parser.add_argument("--verbose", action="store_true", help="a line an input")
     return parser.parse_args()

@@ -151,7 +151,7 @@ def test_places_are_checked_before_anything_is_read(begun, capsys, monkeypatch):
         (begun / "z.csv", begun / "z.csv"): "each file once, got .*z.csv twice",
         (begun / "pipe.csv",): "a file or a new path, got a named pipe",
         (data,): "genes.csv is among what is read from",
-        ("",): "expected a path, got ''",
+        ("",): "expected a path, got an empty text",
     }.items():
         options = [x for path in out for x in ("--out", path)]
         said = refusal(capsys, *encoding(begun, *options, "--overwrite"))

@@ -11,6 +11,7 @@ from jaxtyping import Array, Key
 from consilience.datasets.data import MultimodalData
 from consilience.inference import programs
 from consilience.inference.chunks import over_rows
+from consilience.nn.executables import Program
 
 
 def at_draws(
@@ -38,8 +39,10 @@ def at_draws(
     """
     of_rows = {name: np.swapaxes(np.asarray(x), 0, 1) for name, x in latents.items()}
 
+    program = Program(partial(_at_draws, model))
+
     def work(key, rows, members, of_rows):
-        return _at_draws(key, model, params, rows, of_rows, shared)
+        return program(key, params, rows, of_rows, shared)
 
     made = over_rows(work, rng_key, data, None, chunk_size, axis=1, also=(of_rows,))
     generated, log_x = made
@@ -47,8 +50,7 @@ def at_draws(
     return data.unstandardize(generated), found
 
 
-@partial(jax.jit, static_argnames=("model",))
-def _at_draws(rng_key, model, params, data, of_rows, shared):
+def _at_draws(model, rng_key, params, data, of_rows, shared):
     def one(key, given):
         trace = programs.run(model, params, key, given, data.without_values())
         log_x = {

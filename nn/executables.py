@@ -8,6 +8,7 @@ from contextlib import contextmanager
 
 import jax
 
+OPTIONS = ("jax_disable_most_optimizations", "jax_default_device")  # not in the text
 MOST = 64  # executables kept; each holds hundreds of memory maps
 _LOCK = threading.RLock()  # NumPyro has one stack of handlers for all threads
 _STRUCTURES: list[dict] = []  # of modules, as long as the outermost tracing lasts
@@ -98,8 +99,8 @@ def _executable(lowered: jax.stages.Lowered, leaves: list) -> jax.stages.Compile
         return lowered.compile()
     digest = hashlib.sha256(text.encode()).digest()
     out = tuple((x.shape, x.dtype, x.weak_type) for x in lowered.out_info)
-    options = jax.config.values["jax_disable_most_optimizations"]
-    key = (digest, *map(_shape, leaves), *out, options)
+    options = [jax.config.values[name] for name in OPTIONS]
+    key = (digest, *map(_shape, leaves), *out, *options)
     with _KEPT:
         if key in _EXECUTABLES:
             _EXECUTABLES.move_to_end(key)

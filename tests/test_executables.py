@@ -142,6 +142,13 @@ USES = {
     "generate": lambda svi, fitted: fitted.generate(KEY, DATA),
     "prior": lambda svi, fitted: fitted.generate_from_prior(KEY, DATA),
     "likelihood": lambda svi, fitted: fitted.log_likelihood(KEY, DATA, num_samples=5),
+    "datatree": lambda svi, fitted: [
+        x.values
+        for group in fitted.to_datatree(
+            KEY, DATA, num_samples=2, num_predictive=2, num_prior=2
+        ).subtree
+        for x in group.data_vars.values()
+    ],
     "rates": lambda svi, fitted: fitted.evaluate(
         cs.row_rates, KEY, DATA, DATA.present, num_samples=3
     ),

@@ -219,7 +219,9 @@ def test_bad_latent_dim(latent_dim, scale):
 @pytest.mark.parametrize("scale", [0.0, -1.0, float("nan")])
 @pytest.mark.parametrize("make", [make_data, by_em])
 def test_bad_scale(make, scale):
-    with pytest.raises(ValueError, match=f"scale: expected a .*number above 0, got {scale}"):
+    with pytest.raises(
+        ValueError, match=f"scale: expected a .*number above 0, got {scale}"
+    ):
         maximum_likelihood(make(draw()), 2, scale)
 
 

@@ -308,6 +308,7 @@ def test_methods_of_the_result_pass_everything_on(name, exact, data, monkeypatch
     )
     seen = wraps(getattr(cs, name))(lambda *a, **kw: (a, kw))  # of the same signature
     monkeypatch.setattr(f"consilience.training.fitted.{name}", seen)
+    monkeypatch.setattr(cs.Fitted, "known", lambda self, values: values)
     positional, settings = getattr(fitted, name)(KEY, data, data.present, chunk_size=3)
     own = [getattr(fitted, argument) for argument in FUNCTIONS[name].split()]
     *first, rows, subset = positional

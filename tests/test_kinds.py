@@ -106,10 +106,7 @@ ARGUMENTS = [
 ]
 
 
-@pytest.fixture(autouse=True)
-def untyped(monkeypatch):
-    """No run-time types, as users have it: our own errors are what they see."""
-    monkeypatch.setattr("jaxtyping.config.jaxtyping_disable", True)
+pytestmark = pytest.mark.usefixtures("untyped")
 
 
 @pytest.mark.parametrize(("call", "match"), ARGUMENTS)

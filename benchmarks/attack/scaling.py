@@ -28,11 +28,12 @@ def near(x: np.ndarray, tolerance: float = 1e-4, **settings):
     return check
 
 
+POWERS = (-36, -30, -26, -22, -20, -15, -8, -3, 3, 8, 15, 19, 20, 25, 30, 36)
+
+
 @mechanism("scaling: units from 1e-36 to 1e37", 16, quick=2)
 def units(rng, seed):
-    power = (-36, -30, -26, -22, -20, -15, -8, -3, 3, 8, 15, 19, 20, 25, 30, 36)[
-        seed % 16
-    ]
+    power = POWERS[seed % 16]
     x = rng.normal(size=(40, 3)) * 10.0**power
     x[:, 1:][rng.random((40, 2)) < 0.1] = np.nan
     return Case(
@@ -46,9 +47,7 @@ def units(rng, seed):
 @mechanism("scaling: there and back", 16, quick=1)
 def back(rng, seed):
     """`unstandardize` of the standardised values is the values."""
-    power = (-36, -30, -26, -22, -20, -15, -8, -3, 3, 8, 15, 19, 20, 25, 30, 36)[
-        seed % 16
-    ]
+    power = POWERS[seed % 16]
     x = rng.normal(size=(20, 3)) * 10.0**power
 
     def run(folder):

@@ -357,7 +357,7 @@ def test_split_shuffles_every_row_into_one_part(rng_key):
 
 @pytest.mark.parametrize("fraction", [0.0, 0.01, 0.99, 1.0, -0.2, 1.3])
 def test_split_refuses_an_empty_part(rng_key, fraction):
-    with pytest.raises(ValueError, match=f"fraction: .* 11 rows .* got {fraction}"):
+    with pytest.raises(ValueError, match=f"fraction: expected .* got {fraction}"):
         incomplete().split(rng_key, fraction)
 
 

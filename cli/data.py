@@ -156,8 +156,9 @@ def _floats(labels: Labels, x: np.ndarray, observed: np.ndarray) -> np.ndarray:
     if x.dtype.kind == "f":
         return precision.on_device(x)
     name = f"modality {labels.modality!r}"
-    some = precision.sample_rows(len(x), {name: precision.width(x.shape)})
-    found = precision.rounded(x[some], observed[some])
+    rounding = validation.roundings(len(x), {name: x.shape[1:]})[name]
+    rounding.add(0, x, observed)
+    found = rounding.found()
     precision.warn({name: found}, {name: labels})
     return precision.on_device(x.astype(precision.held(np.dtype(float), found)))
 

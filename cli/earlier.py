@@ -5,17 +5,23 @@ from collections.abc import Iterable
 from pathlib import Path
 
 
-class UntilFirstEpoch:
-    """A logger that lets the earlier run go when the first epoch is over."""
+class UntilCheckpoint:
+    """A logger that lets the earlier run go when an epoch ends behind a checkpoint.
 
-    def __init__(self, folder: Path):
-        self.folder = folder
+    Args:
+        folder: of the run.
+        checkpoints: the folder of its checkpoints.
+    """
+
+    def __init__(self, folder: Path, checkpoints: Path):
+        self.folder, self.checkpoints = folder, checkpoints
 
     def open(self, step: int | None) -> None:
         """Nothing has been trained yet."""
 
     def log(self, step: int, numbers: object) -> None:
-        drop(self.folder)
+        if any(self.checkpoints.glob("step-*.npz")):
+            drop(self.folder)
 
     def close(self) -> None:
         """Whoever stopped it says what becomes of the earlier run."""
@@ -35,7 +41,7 @@ def kept(folder: Path) -> bool:
 def keep(folder: Path, files: Iterable[Path]) -> None:
     """Move the files of a run aside, or away where an earlier one is aside already.
 
-    The latter were left by a fit that was killed before its first epoch was over.
+    The latter were left by a fit that was killed before its first checkpoint.
     """
     if kept(folder):
         _remove(files)

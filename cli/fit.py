@@ -63,7 +63,10 @@ def run(options: argparse.Namespace) -> None:
         train.train(begun, rows, resume=False, quiet=options.quiet)
     except ArithmeticError as error:
         back = runs.restore(begun)
-        said = f"; {options.out} holds the earlier run again, nothing of this one"
+        said = (
+            f"; {options.out} holds the earlier run again, nothing of this one, its "
+            "checkpoint neither"
+        )
         raise ArithmeticError(f"{error}{said if back else ''}") from error
     except Exception:
         runs.forget(begun, made)

@@ -5,6 +5,7 @@ import argparse
 from consilience.cli import runs, train
 from consilience.cli.arguments import add_run
 from consilience.experiments.options import a_path
+from consilience.training.checkpoints import OtherRunError
 
 EXAMPLES = """examples:
   consilience resume run
@@ -36,7 +37,8 @@ def run(options: argparse.Namespace) -> None:
     try:
         train.train(begun, rows, resume=True, quiet=options.quiet)
     except (TypeError, ValueError) as error:
-        said = runs.edited(begun) or error
+        another = isinstance(error, OtherRunError)
+        said = (another and runs.edited(begun)) or error
         anew = f"consilience fit {begun.path} --config {begun.folder / runs.CONFIG}"
         raise ValueError(
             f"{said}. `{anew} --out ANOTHER_RUN` begins the same training anew"

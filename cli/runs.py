@@ -88,7 +88,7 @@ def begin(run: Run) -> list[Path]:
 
 
 def restore(run: Run) -> bool:
-    """Put the earlier run back, if there is one and no epoch of this one is over."""
+    """Put the earlier run back, if there is one and this one has come to no checkpoint."""
     if not earlier.kept(run.folder):
         return False
     earlier.restore(run.folder, files(run.folder))
@@ -114,9 +114,7 @@ def stopped(run: Run) -> str:
     """What is left of a training that was stopped, in words."""
     trained = any((run.folder / CHECKPOINTS).glob("step-*.npz"))
     if not trained and restore(run):
-        return (
-            f"stopped before the first epoch; the earlier run is back in {run.folder}"
-        )
+        return f"stopped before a checkpoint; the earlier run is back in {run.folder}"
     earlier.drop(run.folder)
     return f"stopped; `consilience resume {run.folder}` goes on from here"
 

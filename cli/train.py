@@ -82,7 +82,7 @@ def _fit(run: Run, rows, held, resume: bool, quiet: bool) -> cs.Fitted:
         checkpoints=cs.Checkpoints(run.folder / runs.CHECKPOINTS, resume=resume),
         loggers=(
             cs.JSONLines(run.folder / runs.LOG),
-            earlier.UntilFirstEpoch(run.folder),
+            earlier.UntilCheckpoint(run.folder, run.folder / runs.CHECKPOINTS),
         ),
         nonfinite=config["nonfinite"],
         progress=not quiet,
@@ -100,6 +100,7 @@ def _write(fitted: cs.Fitted, run: Run) -> None:
     fitted.save(run.folder / runs.MODEL)
     write_frame(fitted.history.to_frame(), run.folder / runs.HISTORY, overwrite=True)
     save(cs.plot_training(fitted.history), run.folder / runs.PICTURE)
+    earlier.drop(run.folder)
 
 
 def _result(fitted: cs.Fitted, seconds: float) -> str:

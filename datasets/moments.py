@@ -5,6 +5,7 @@ bit.
 """
 
 import math
+import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
@@ -16,6 +17,7 @@ from consilience.datasets.precision import NOISE
 from consilience.datasets.standardization import Standardization
 
 BLOCK = 2**24  # bytes that are looked at together
+ROUNDING = 2.0**-49  # eight units in the last place: no number that anybody measured
 Block = Mapping[str, tuple[np.ndarray, np.ndarray]]  # values and observed, by modality
 
 
@@ -35,11 +37,14 @@ class Moments(NamedTuple):
         count: `[*event]`.
         mean: `[*event]`, zero where nothing was observed.
         squares: `[*event]`.
+        low, high: `[*event]`, the smallest and the largest; ∞ and −∞ of none.
     """
 
     count: Float[np.ndarray, "..."]
     mean: Float[np.ndarray, "..."]
     squares: Float[np.ndarray, "..."]
+    low: Float[np.ndarray, "..."]
+    high: Float[np.ndarray, "..."]
 
     @classmethod
     def of(
@@ -52,7 +57,9 @@ class Moments(NamedTuple):
         with np.errstate(over="ignore", invalid="ignore"):
             mean = np.asarray(np.sum(x, 0, where=observed) / np.maximum(count, 1))
             squares = np.asarray(np.sum((x - mean) ** 2, 0, where=observed))
-        return cls(count, mean, squares)
+        low = np.min(x, 0, where=observed, initial=np.inf)
+        high = np.max(x, 0, where=observed, initial=-np.inf)
+        return cls(count, mean, squares, np.asarray(low), np.asarray(high))
 
     def merge(self, other: "Moments") -> "Moments":
         """Those of both (Chan, Golub & LeVeque 1983, eq. 2.1)."""
@@ -62,13 +69,21 @@ class Moments(NamedTuple):
             step = other.mean - self.mean
             # M₂ = M₂ᵃ + M₂ᵇ + δ² nᵃ nᵇ / n
             squares = self.squares + other.squares + step**2 * self.count * share
-            parts = (count, self.mean + step * share, squares)
+            low = np.minimum(self.low, other.low)
+            high = np.maximum(self.high, other.high)
+            parts = (count, self.mean + step * share, squares, low, high)
         return Moments(*map(np.asarray, parts))
 
-    def scale(self, noise: float) -> Float[np.ndarray, "..."]:
-        """Standard deviation; 1 where it is not above `noise` times the mean's size."""
+    def varies(self, noise: float = NOISE) -> Bool[np.ndarray, "..."]:
+        """Where values differ by more than `noise` times their size."""
+        size = np.maximum(np.abs(self.low), np.abs(self.high))
+        with np.errstate(over="ignore"):
+            return self.high - self.low > noise * size
+
+    def scale(self) -> Float[np.ndarray, "..."]:
+        """Standard deviation; 1 where values do not vary."""
         scale = np.sqrt(self.squares / np.maximum(self.count, 1))
-        return np.where(scale <= noise * np.abs(self.mean), 1.0, scale)
+        return np.where(self.varies(), scale, 1.0)
 
 
 def fit_scaling(
@@ -85,28 +100,20 @@ def fit_scaling(
         ValueError: a standard deviation is not finite, or none that floats here hold.
     """
     sums: dict[str, Moments] = {}
-    noise: dict[str, float] = {}
     for block in blocks:
         for name, (x, observed) in block.items():
             new = _moments(x, observed, name in log)
             sums[name] = sums[name].merge(new) if name in sums else new
-            noise[name] = _noise(x.dtype)
-    scales = {name: m.scale(noise[name]) for name, m in sums.items()}
+    scales = {name: m.scale() for name, m in sums.items()}
     for name, scale in scales.items():
         _check_scale(labels[name], sums[name].mean, scale)
+        _say_constant(labels[name], sums[name])
     return Standardization({n: m.mean for n, m in sums.items()}, scales, tuple(log))
 
 
 def _moments(x: np.ndarray, observed: np.ndarray, log: bool) -> Moments:
     x = np.where(observed, x, np.zeros((), x.dtype)).astype(np.float64)
     return Moments.of(np.log1p(x) if log else x, observed)
-
-
-def _noise(dtype: np.dtype) -> float:
-    """Relative size of what rounding leaves of a column that never varies."""
-    kind = np.dtype(jnp.result_type(float))
-    held = dtype == np.float64 and kind != np.float64
-    return NOISE if held else 8 * float(np.finfo(kind).eps)
 
 
 def _check_scale(labels, mean: np.ndarray, scale: np.ndarray) -> None:
@@ -121,4 +128,17 @@ def _check_scale(labels, mean: np.ndarray, scale: np.ndarray) -> None:
             f"standardize: modality {labels.modality!r}, {labels.column(place)}: expected "
             f"a standard deviation from {kind.tiny:.1e} to {kind.max:.1e}, which "
             f"{kind.dtype} has, got {scale[place]:.3g}; give the column in {way}"
+        )
+
+
+def _say_constant(labels, moments: Moments) -> None:
+    noisy = ~moments.varies() & moments.varies(ROUNDING)
+    if noisy.any():
+        place = tuple(int(i) for i in np.argwhere(noisy)[0])
+        low, high = (float(x[place]) for x in (moments.low, moments.high))
+        warnings.warn(
+            f"standardize: modality {labels.modality!r}, {labels.column(place)}: values "
+            f"from {low!r} to {high!r} differ by no more than rounding does, and are taken "
+            "as constant; subtract a constant first if they do vary",
+            stacklevel=2,
         )

@@ -1,16 +1,22 @@
 """Tables whose samples stand in columns: turned if that is said, refused if it shows."""
 
+import re
 from collections.abc import Mapping, Sequence
 from itertools import permutations
 
 from consilience.datasets.contents import Contents
-from consilience.datasets.names import few, nearest
+from consilience.datasets.headers import CALLED
+from consilience.datasets.names import few, nearest, visible
 from consilience.datasets.tables import Table, column_names, sample_ids
 
 REMEDY = (
     "if samples stand in columns, pass transpose=True, or transpose=[...] with the names "
     "of those tables (--transpose all, or names); if not, transpose=False (--transpose "
     "none)"
+)
+FEATURE = "gene|feature|probe|protein|transcript|peptide|metabolite|antibody|cpg|snp"
+FEATURES = re.compile(
+    rf"({FEATURE}|entrez|ensembl|hugo|uniprot)s?([^a-z0-9]*({CALLED})s?)?"
 )
 Transpose = bool | Sequence[str] | None
 
@@ -91,6 +97,13 @@ def check_orientation(tables: Mapping[str, Table], known: Sequence[str] = ()) ->
     for table in tables.values():
         if known and not _half(table.ids, known):
             _check_columns(table, "samples of the covariates", known)
+    for table in tables.values():
+        called = str(table.id_name or "")
+        if FEATURES.fullmatch(visible(called).casefold()):
+            raise ValueError(
+                f"{table.place}: expected samples in rows, got rows whose ids are called "
+                f"{called!r} ({few(table.ids, 3)}); {REMEDY}"
+            )
 
 
 def _half(names: Sequence[str], others: Sequence[str]) -> bool:

@@ -1,6 +1,5 @@
 """What float32 cannot tell apart: found before the cast, kept in float64, and said."""
 
-import math
 import warnings
 from collections.abc import Mapping
 from typing import NamedTuple
@@ -13,6 +12,7 @@ from jaxtyping import Bool
 MOST_ROWS, MOST_NUMBERS = 1000, 2**22  # that are looked at
 SHARE = 0.1  # of distinct values that may merge: chance does less among 1000 floats
 NOISE = 2.0**-44  # of a column's size: what sums in float64 leave behind
+_SMALLEST = float(np.finfo(np.float32).tiny)
 WHOLE = 2.0**24  # the first whole number whose successor float32 does not have
 
 
@@ -37,44 +37,83 @@ def sample_rows(size: int, widths: Mapping[str, int]) -> np.ndarray:
     return np.unique(np.linspace(0, size - 1, count).astype(int))
 
 
-def rounded(x: np.ndarray, observed: Bool[np.ndarray, "rows ..."]) -> Rounded | None:
-    """Whether float32 merges or changes values of a column; None if not.
+class Rounding:
+    """Whether float32 merges or changes values of a column, asked piece by piece.
 
-    It says so where more than a tenth of a column's distinct values merge, whole
-    numbers of a column of whole numbers become others, or a value becomes zero. With 64
-    bits nothing does.
+    It does where more than a tenth of a column's distinct values merge, whole numbers of
+    a column of whole numbers become others, or a value becomes zero. What merges is looked
+    for in some rows, the others are looked at one by one. With 64 bits nothing does.
 
     Args:
-        x: `[N, *event]`, as it came.
-        observed: of the same shape.
+        rows: numbers of the rows in which merged values are looked for.
+        event_shape: of a row.
     """
-    if jnp.result_type(float) != np.float32 or x.dtype.itemsize < 4 or not x.size:
-        return None
-    if x.dtype.kind != "f" or x.dtype == np.float32:  # whole numbers stay such
-        return None
-    values = np.where(observed, x, np.nan).astype(np.float64)
-    cast = _as_float32(values)
-    suspects = (observed & (cast != values)).any(0)
-    if not suspects.any():
-        return None
-    before, after = (np.sort(v[:, suspects], 0) for v in (values, cast))
-    wrong = np.zeros(suspects.shape, bool)
-    vanished = (observed & (values != 0) & (cast == 0)).any(0)
-    wrong[suspects] = _merged(before, after) | _changed(before, after)
-    wrong |= vanished
-    if not wrong.any():
-        return None
-    column = tuple(int(i) for i in np.argwhere(wrong)[0])
-    of_column = (slice(None), *column)
-    said = _said(values[of_column], cast[of_column])
-    return Rounded(column, int(wrong.sum()), said)
+
+    def __init__(self, rows: np.ndarray, event_shape: tuple[int, ...]):
+        self._rows, self._some = rows, [np.zeros((0, *event_shape))]
+        self._whole = np.ones(event_shape, bool)  # so far
+        # by column, the first value of its kind; NaN while there is none
+        self._changed = np.full(event_shape, np.nan)  # above 2²⁴
+        self._vanished = np.full(event_shape, np.nan)
+
+    def add(
+        self, start: int, x: np.ndarray, observed: Bool[np.ndarray, "rows ..."]
+    ) -> None:
+        """Look at rows from `start` on, `[n, *event]`, as they came."""
+        if jnp.result_type(float) != np.float32 or x.dtype.itemsize < 4 or not x.size:
+            return
+        if x.dtype.kind != "f" or x.dtype == np.float32:  # whole numbers stay such
+            return
+        values = np.where(observed, x, np.nan).astype(np.float64)
+        rows = self._rows[(self._rows >= start) & (self._rows < start + len(x))]
+        self._some.append(values[rows - start])
+        size, exact = np.abs(values), 2.0**53
+        with np.errstate(over="ignore", under="ignore", invalid="ignore"):
+            whole = ~observed | ((values == np.round(values)) & (size <= exact))
+            other = (size > WHOLE) & (values.astype(np.float32) != values)
+        self._whole &= whole.all(0)
+        _first(self._changed, values, other)
+        _first(self._vanished, values, (size > 0) & (size < _SMALLEST))
+
+    def found(self) -> Rounded | None:
+        """What became of all the rows that were added; None if nothing did."""
+        before = np.concatenate(self._some)
+        after = _as_float32(before)
+        suspects = (before != after).any(0)
+        merged = np.zeros(suspects.shape, bool)
+        if suspects.any():
+            merged[suspects] = _merged(
+                *(np.sort(v[:, suspects], 0) for v in (before, after))
+            )
+        vanished = ~np.isnan(self._vanished)
+        changed = self._whole & ~np.isnan(self._changed)
+        wrong = merged | vanished | changed
+        if not wrong.any():
+            return None
+        column = tuple(int(i) for i in np.argwhere(wrong)[0])
+        if merged[column]:
+            of_column = (slice(None), *column)
+            known = ~np.isnan(before[of_column])
+            pair = (len(np.unique(v[of_column][known])) for v in (after, before))
+            said = "{} of {} distinct values are left".format(*pair)
+        else:
+            value = (self._vanished if vanished[column] else self._changed)[column]
+            said = f"{value:.17g} becomes {_as_float32(value):.17g}"
+        return Rounded(column, int(wrong.sum()), said)
 
 
-def _as_float32(values: np.ndarray) -> np.ndarray:
+def _first(kept: np.ndarray, values: np.ndarray, chosen: np.ndarray) -> None:
+    """Keep the first chosen value of each column that has none yet."""
+    new = chosen.any(0) & np.isnan(kept)
+    rows = np.expand_dims(chosen.argmax(0), 0)
+    kept[new] = np.take_along_axis(values, rows, 0)[0][new]
+
+
+def _as_float32(values: np.ndarray | np.floating) -> np.ndarray | np.floating:
     """As devices see them: what is below the smallest normal number is zero."""
     with np.errstate(over="ignore", under="ignore"):
         cast = values.astype(np.float32).astype(np.float64)
-    return np.where(np.abs(cast) < np.finfo(np.float32).tiny, 0.0, cast)
+    return np.where(np.abs(values) < _SMALLEST, 0.0, cast)
 
 
 def _distinct(ordered: np.ndarray) -> np.ndarray:
@@ -87,25 +126,6 @@ def _merged(before: np.ndarray, after: np.ndarray) -> np.ndarray:
     varies = last - first > NOISE * np.fmax(np.abs(first), np.abs(last))
     distinct, left = _distinct(before), _distinct(after)
     return varies & (distinct - left > SHARE * distinct)
-
-
-def _changed(before: np.ndarray, after: np.ndarray) -> np.ndarray:
-    missing, exact = np.isnan(before), WHOLE**2 * 32  # 2⁵³
-    whole = missing | ((before == np.round(before)) & (np.abs(before) <= exact))
-    large = (np.abs(before) > WHOLE) & (before != after)
-    return whole.all(0) & large.any(0)
-
-
-def _said(values: np.ndarray, cast: np.ndarray) -> str:
-    known = ~np.isnan(values)
-    changed = known & (values != cast)
-    vanished = changed & (cast == 0)
-    distinct, left = (len(np.unique(v[known])) for v in (values, cast))
-    few = left < (1 - SHARE) * distinct
-    if left < distinct and (few or not vanished.any()):
-        return f"{left} of {distinct} distinct values are left"
-    one = np.flatnonzero(vanished if vanished.any() else changed)[0]
-    return f"{values[one]:.17g} becomes {cast[one]:.17g}"
 
 
 def warn(found: Mapping[str, Rounded | None], labels: Mapping) -> None:
@@ -142,8 +162,3 @@ def on_device(array: np.ndarray) -> jax.Array | np.ndarray:
     """An array as programs take it. float64 stays on the host where they have none."""
     waits = array.dtype == np.float64 and jnp.result_type(float) != np.float64
     return array if waits else jax.device_put(array)
-
-
-def width(shape: tuple[int, ...]) -> int:
-    """Numbers in a row of an array `[N, ...]`."""
-    return math.prod(shape[1:])

@@ -114,7 +114,8 @@ def _is_annotated(part: object) -> bool:
 
 def frame_table(place: str, frame: "pandas.DataFrame") -> Table:
     """One modality; the index has the ids of samples."""
-    return table(place, index_ids(place, frame), frame.columns, frame)
+    found = table(place, index_ids(place, frame), frame.columns, frame)
+    return found._replace(id_name=frame.index.name)
 
 
 def index_ids(place: str, frame: "pandas.DataFrame | pandas.Series") -> tuple[str, ...]:

@@ -173,46 +173,28 @@ def examine(stored: Stored) -> Examined:
         ValueError: naming modality, row, column, what was expected and what came.
     """
     present, partial, first = [], set(stored.entries), None
-    sample = _Sample(stored)
-    for start, block in stored.blocks(sample.dtypes):
+    wide = {n: _widest(x.dtype) for n, x in stored.values.items()}
+    arrays = stored.values | stored.covariates
+    watched = validation.roundings(
+        stored.size, {n: x.shape[1:] for n, x in arrays.items()}
+    )
+    for start, block in stored.blocks(wide):
         first = block.take([0]) if first is None else first
         present.append(np.asarray(block.present))
         partial |= set(block.entries)
-        sample.add(start, block)
+        for name in block.names:
+            watched[name].add(start, *block.arrays_of(name))
+        for name, covariate in stored.covariates.items():
+            x = np.ma.getdata(pick(covariate, np.arange(start, start + block.size)))
+            watched[name].add(start, x, np.ones(x.shape, bool))
     masks = {name: first.observed(name) for name in first.names if name in partial}
-    dtypes = validation.dtypes_of(sample.joined(), first.names, first.labels())
+    dtypes = validation.dtypes_of(watched, wide, first.labels())
     values = {
         n: precision.on_device(np.asarray(x).astype(dtypes[n]))
         for n, x in first.values.items()
     }
     schema = dataclasses.replace(first, values=values, entries=masks)
     return Examined(np.concatenate(present), schema, dtypes)
-
-
-class _Sample:
-    """Rows that are looked at for what float32 rounds: those of rows in memory."""
-
-    def __init__(self, stored: Stored):
-        arrays = stored.values | stored.covariates
-        widths = {n: precision.width(x.shape) for n, x in arrays.items()}
-        self.dtypes = {n: _widest(x.dtype) for n, x in stored.values.items()}
-        self._rows = precision.sample_rows(stored.size, widths)
-        self._stored = stored
-        self._parts: dict[str, list] = {name: [] for name in arrays}
-
-    def add(self, start: int, block: MultimodalData) -> None:
-        rows = self._rows[(self._rows >= start) & (self._rows < start + block.size)]
-        for name in block.names:
-            self._parts[name].append([x[rows - start] for x in block.arrays_of(name)])
-        for name, stored in self._stored.covariates.items() if len(rows) else ():
-            x = np.ma.getdata(pick(stored, rows))
-            self._parts[name].append([x, np.ones(x.shape, bool)])
-
-    def joined(self) -> dict[str, tuple[np.ndarray, np.ndarray]]:
-        return {
-            name: tuple(map(np.concatenate, zip(*parts, strict=True)))
-            for name, parts in self._parts.items()
-        }
 
 
 def _widest(dtype: np.dtype) -> np.dtype:

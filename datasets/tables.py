@@ -21,7 +21,7 @@ class Table(NamedTuple):
         ids: one a sample, unique.
         columns: one a column, unique.
         values: `[N, *event]`, masked where nothing was measured. Whole numbers stay such.
-        id_name: what a file calls the column of its ids, or None.
+        id_name: what a file calls the column of its ids, or a frame its index; or None.
     """
 
     place: str

@@ -1,5 +1,6 @@
 """What `MultimodalData.from_arrays` accepts, and what it says of the rest."""
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
@@ -8,6 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from consilience.datasets import precision
+from consilience.datasets.moments import pieces
 from consilience.datasets.names import check_visible, texts_of, visible
 
 # sites of models and guides, and the prefix of the priors' parameters
@@ -106,23 +108,38 @@ def _dtypes(picked: dict, covariates: Mapping, labels: dict, rows) -> dict:
     """What each modality is held in; says what float32 rounds, once."""
     given = {n: np.ma.getdata(x) for n, x in covariates.items()}
     arrays = picked | {n: (x, np.ones(x.shape, bool)) for n, x in given.items()}
-    widths = {n: precision.width(x.shape) for n, (x, _) in arrays.items()}
-    some = precision.sample_rows(len(next(iter(arrays.values()))[0]), widths)
-    sample = {n: (x[some], o[some]) for n, (x, o) in arrays.items()}
-    return dtypes_of(sample, tuple(picked), labels)
+    size = len(next(iter(arrays.values()))[0])
+    watched = roundings(size, {n: x.shape[1:] for n, (x, _) in arrays.items()})
+    for start, stop in pieces(size, [x.shape[1:] for x, _ in arrays.values()]):
+        for name, (x, o) in arrays.items():
+            watched[name].add(start, x[start:stop], o[start:stop])
+    return dtypes_of(watched, {n: x.dtype for n, (x, _) in picked.items()}, labels)
 
 
-def dtypes_of(sample: Mapping, names: tuple[str, ...], labels: Mapping) -> dict:
-    """By modality, from values and masks of some rows; covariates stand behind them.
+def roundings(
+    size: int, event_shapes: Mapping[str, tuple[int, ...]]
+) -> dict[str, precision.Rounding]:
+    """One for each array `[size, *event]`; all look for merged values in the same rows."""
+    widths = {n: math.prod(shape) for n, shape in event_shapes.items()}
+    some = precision.sample_rows(size, widths)
+    return {n: precision.Rounding(some, shape) for n, shape in event_shapes.items()}
+
+
+def dtypes_of(
+    watched: Mapping[str, precision.Rounding],
+    dtypes: Mapping[str, np.dtype],
+    labels: Mapping,
+) -> dict:
+    """What each modality is held in; what `dtypes` does not name is a covariate.
 
     Says what float32 rounds, once.
     """
-    found = {n: precision.rounded(x, observed) for n, (x, observed) in sample.items()}
-    kinds = {n: "modality" if n in names else "covariate" for n in found}
+    found = {n: rounding.found() for n, rounding in watched.items()}
+    kinds = {n: "modality" if n in dtypes else "covariate" for n in found}
     called = {n: f"{kinds[n]} {n!r}" for n in found}
     of = {called[n]: labels.get(n, Labels(n, ())) for n in found}
     precision.warn({called[n]: r for n, r in found.items()}, of)
-    return {n: precision.held(sample[n][0].dtype, found[n]) for n in names}
+    return {n: precision.held(dtype, found[n]) for n, dtype in dtypes.items()}
 
 
 def _named(values) -> dict:

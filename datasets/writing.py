@@ -58,7 +58,8 @@ def replacing(path: str | os.PathLike) -> Iterator[Path]:
         OSError: as `target` says, or the file cannot be written.
     """
     place = target(path)
-    name = f".{place.name[:180]}.{secrets.token_hex(4)}{PARTIAL}"
+    start = place.name.encode()[:180].decode(errors="ignore")  # names have 255 bytes
+    name = f".{start}.{secrets.token_hex(4)}{PARTIAL}"
     partial = place.with_name(name)
     try:
         yield partial

@@ -78,10 +78,13 @@ def truth_and_generated(data: MultimodalData, name: str, generated: object) -> t
             f"generated: modality {name!r}: expected shape (samples, "
             f"{', '.join(map(str, shape))}), got {generated.shape}"
         )
-    if not np.isfinite(generated).all():
+    observed = np.asarray(data.observed(name))
+    wrong = (observed & ~np.isfinite(generated)).sum()
+    if wrong:
         raise ValueError(
-            f"generated: modality {name!r}: expected finite numbers, got "
-            f"{(~np.isfinite(generated)).sum()} others"
+            f"generated: modality {name!r}: expected finite numbers where there is a "
+            f"truth, got {wrong} others; a fit gives NaN for what its training rows "
+            "never measured"
         )
     truth = data.unstandardize({name: data.filled(name)})[name]
-    return np.asarray(truth).astype(float), generated, np.asarray(data.observed(name))
+    return np.asarray(truth).astype(float), generated, observed

@@ -58,7 +58,7 @@ def inspect(
     found: list[Sites] = []
 
     def abstract(key):
-        names = Names()
+        names = Names(data.names)
         with names.of("guide"):
             guide_trace = run(guide, params, key, {}, data, data.present)
         sites = _guide_sites(guide_trace, data, stratified)
@@ -88,7 +88,7 @@ def check_names(model: Callable, guide: Callable, data: MultimodalData) -> None:
     Raises:
         ValueError: naming it and its uses.
     """
-    names = Names()
+    names = Names(data.names)
 
     def both(key):
         for of, program in (("guide", guide), ("model", model)):

@@ -21,6 +21,7 @@ COPIES = (
     "reshape",
     "broadcast_in_dim",
     "squeeze",
+    "transpose",
     "slice",
     "dynamic_slice",
     "copy",

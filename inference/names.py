@@ -1,6 +1,6 @@
 """One name, one thing: what sites, parameters and modalities may not share."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 from numpyro.primitives import Messenger
@@ -13,10 +13,14 @@ class Names(Messenger):
 
     Parameters and latents are put into both programs by name: what else has that name, the
     observed values of a modality for instance, would be replaced without a word.
+
+    Args:
+        modalities: names of the modalities.
     """
 
-    def __init__(self):
+    def __init__(self, modalities: Sequence[str]):
         super().__init__()
+        self.modalities = modalities
         self.uses: dict[
             str, dict[str, None]
         ] = {}  # by name, in the order of their coming
@@ -43,7 +47,7 @@ class Names(Messenger):
     def process_message(self, msg: dict) -> None:
         """Of a site that is about to be."""
         if msg["type"] in NAMED:
-            self.uses.setdefault(msg["name"], {})[_use(msg)] = None
+            self.uses.setdefault(msg["name"], {})[self._use(msg)] = None
 
     def check(self) -> None:
         """Refuse a name with two uses."""
@@ -57,9 +61,14 @@ class Names(Messenger):
                     f"{' and '.join(uses)}, and values are put in by name; {advice}"
                 )
 
-
-def _use(msg: dict) -> str:
-    if msg["type"] == "sample":
-        return "the modality" if msg["is_observed"] else "a latent site"
-    kinds = {"param": "a parameter", "plate": "a plate", "mutable": "a mutable site"}
-    return kinds.get(msg["type"], "a deterministic site")
+    def _use(self, msg: dict) -> str:
+        if msg["type"] == "sample" and msg["is_observed"]:
+            is_one = msg["name"] in self.modalities
+            return "the modality" if is_one else "an observed site"
+        kinds = {
+            "sample": "a latent site",
+            "param": "a parameter",
+            "plate": "a plate",
+            "mutable": "a mutable site",
+        }
+        return kinds.get(msg["type"], "a deterministic site")

@@ -23,7 +23,8 @@ def unread_covariates(
             programs.run(program, params, key, {}, rows) for program in (model, guide)
         )
         sites = [site for trace in traces for site in trace.values()]
-        return [(s["fn"], s["value"]) for s in sites if s["type"] == "sample"]
+        drawn = [site for site in sites if site["type"] == "sample"]
+        return [(s["fn"], s["value"], s["scale"]) for s in drawn]
 
     if not data.covariates:
         return ()

@@ -79,7 +79,7 @@ class Program:
         donated = [
             sum(sizes[:i]) + j for i in self._donate for j in range(sizes[i])
         ]  # fmt: skip
-        jitted = jax.jit(flat, donate_argnums=donated, keep_unused=True)
+        jitted = jax.jit(flat, donate_argnums=donated)
         with tracing():
             return jitted.lower(*leaves), structure[-1]
 
@@ -94,10 +94,12 @@ _KEPT = threading.Lock()
 
 def _executable(lowered: jax.stages.Lowered, leaves: list) -> jax.stages.Compiled:
     """Compile, or find what the same text was compiled to; the eldest are forgotten."""
-    text = lowered.as_text()
-    if "callback" in text:  # which Python function it calls does not stand in the text
+    text, names = lowered.as_text(), _arguments(lowered)
+    # Which Python function is called back does not stand in the text, nor, if names do not
+    # tell, which leaves are read.
+    if "callback" in text or len(set(names)) < len(names):
         return lowered.compile()
-    digest = hashlib.sha256(text.encode()).digest()
+    digest = hashlib.sha256("\n".join([text, *names]).encode()).digest()
     out = tuple((x.shape, x.dtype, x.weak_type) for x in lowered.out_info)
     options = [jax.config.values[name] for name in OPTIONS]
     key = (digest, *map(_shape, leaves), *out, *options)
@@ -111,6 +113,16 @@ def _executable(lowered: jax.stages.Lowered, leaves: list) -> jax.stages.Compile
         while len(_EXECUTABLES) > MOST:
             _EXECUTABLES.popitem(last=False)
     return compiled
+
+
+def _arguments(lowered: jax.stages.Lowered) -> list[str]:
+    """Which leaves the program reads, by name: the text has no word of the others."""
+    (main,) = (
+        each
+        for each in lowered.compiler_ir().body.operations
+        if str(each.name) == '"main"'
+    )
+    return [str(each.location) for each in main.regions[0].blocks[0].arguments]
 
 
 def _shape(leaf) -> tuple:

@@ -871,6 +871,16 @@ NAMES = [
         r"columns that are samples of the covariates too .*transpose=True",
     ),
     (
+        "one table of genes in rows",
+        files({"a.csv": by_feature(0, 30)}),
+        r"a\.csv: .*got rows whose ids are called 'gene' \(g0, g1, g2.*transpose=True",
+    ),
+    (
+        "the same genes of the same patients in all tables",
+        lambda f: cs.read(dict.fromkeys("ab", frame([*"uvw"]).rename_axis("Gene ID"))),
+        r"got rows whose ids are called 'Gene ID'",
+    ),
+    (
         "arrays turned",
         lambda f: cs.read({"a": A}, transpose=True),
         "transpose: the source: expected tables whose rows and columns have names, got ar",

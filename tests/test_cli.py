@@ -155,7 +155,9 @@ def contents(folder: Path) -> dict[Path, bytes]:
 
 
 @pytest.mark.parametrize("killed", [False, True])
-def test_an_earlier_run_goes_when_the_first_epoch_is_over(made, tmp_path, killed):
+def test_an_earlier_run_goes_when_an_epoch_ends_behind_a_checkpoint(
+    made, tmp_path, killed
+):
     """A fit that was killed before has left it aside, and nothing of worth."""
     folder = copied(made.folder / "run", tmp_path / "run")
     (folder / "model.npz").write_text("first")
@@ -166,16 +168,19 @@ def test_an_earlier_run_goes_when_the_first_epoch_is_over(made, tmp_path, killed
         "config.yaml",
         "data.json",
     ]
-    logger = earlier.UntilFirstEpoch(folder)
+    logger = earlier.UntilCheckpoint(folder, folder / "checkpoints")
     logger.open(None)
+    logger.log(1, {})
     (aside,) = (path for path in tmp_path.iterdir() if path != folder)
     assert (aside / "model.npz").read_text() == "first"
-    logger.log(1, {})
+    (folder / "checkpoints").mkdir()
+    (folder / "checkpoints" / "step-000000002.npz").touch()
+    logger.log(2, {})
     assert [*tmp_path.iterdir()] == [folder]
     assert "resume" in runs.stopped(again)
 
 
-def test_a_fit_stopped_before_the_first_epoch_leaves_the_earlier_run(made, tmp_path):
+def test_a_fit_stopped_before_a_checkpoint_leaves_the_earlier_run(made, tmp_path):
     folder = copied(made.folder / "run", tmp_path / "run")
     (folder / "model.npz").write_text("first")
     before = contents(tmp_path)

@@ -110,7 +110,13 @@ def multiplied(data, name, law, subset):
     numpyro.sample(name, law.to_event(1), obs=value.astype(data.values[name].dtype))
 
 
-RIGHT = [masked, masked_twice, multiplied]
+def laid_out(data, name, law, subset):
+    """As a network that wants axes in another order would have values."""
+    value = jnp.swapaxes(jnp.swapaxes(data.values[name], 0, 1), 0, 1)
+    numpyro.sample(name, law.mask(data.observed(name)).to_event(1), obs=value)
+
+
+RIGHT = [masked, masked_twice, multiplied, laid_out]
 
 
 @pytest.mark.parametrize("site", RIGHT)

@@ -1,5 +1,6 @@
 """Programs see what globals and closures hold now; what is compiled twice is kept once."""
 
+import gc
 import threading
 from functools import cache, partial
 
@@ -11,6 +12,7 @@ import numpyro.distributions as dist
 import optax
 import pytest
 from flax import nnx
+from jax.extend.core import Jaxpr
 from numpyro.infer import SVI
 
 import consilience as cs
@@ -100,6 +102,23 @@ def test_the_eldest_are_forgotten(monkeypatch):
     assert len(executables._EXECUTABLES) == 3
     assert count(lambda: Program(times(25.5))(jnp.ones(2))) == 0
     assert count(lambda: Program(times(20.5))(jnp.ones(2))) == 1
+
+
+def test_what_was_traced_is_given_back():
+    """JAX keeps a program that it lowers with all its arguments for as long as it can."""
+
+    def held():
+        gc.collect()
+        return sum(isinstance(each, Jaxpr) for each in gc.get_objects())
+
+    def trace(factor):
+        Program(lambda x, y: x * factor)(jnp.ones(2), jnp.ones(2))
+
+    trace(0.1)
+    before = held()
+    for factor in range(9):
+        trace(factor + 0.2)
+    assert held() <= before + 1
 
 
 def test_inside_jit_and_vmap_it_is_traced_with_them():

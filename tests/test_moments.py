@@ -148,7 +148,44 @@ def test_a_column_that_varies_by_rounding_alone_is_constant_beside_one_that_is_h
 
 def test_double_precision_rounds_nothing(x64):
     assert not both({"a": FAR})[2]
-    assert precision.rounded(FAR, np.ones(FAR.shape, bool)) is None
+    rounding = precision.Rounding(np.arange(N), (2,))
+    rounding.add(0, FAR, np.ones(FAR.shape, bool))
+    assert rounding.found() is None
+
+
+@pytest.mark.parametrize("value", [16777217.0, 1e-50])
+def test_every_row_is_looked_at_for_values_that_change(value):
+    """Also rows that are not among those in which merged values are looked for."""
+    x = np.arange(4000.0)[:, None]
+    x[2501] = value
+    said = both({"a": x})[2]
+    assert len(said) == 1
+    assert f"modality 'a', column 0: {value:.17g} becomes" in said[0]
+
+
+@pytest.mark.parametrize("kind", ["f4", float])
+def test_a_column_varies_unless_all_its_values_are_one(kind):
+    x = np.array([1e7, 1e7 + 1, 1e7 + 2, 1e7 + 3])[:, None].astype(kind)
+    data = [d.standardize() for d in both({"a": x})[:2]]
+    for scaled in data:
+        np.testing.assert_allclose(scaled.standardization.scale["a"], [1.25**0.5])
+    assert_same(data[0].standardization, data[1].standardization)
+
+
+def test_values_that_differ_by_rounding_alone_are_said_to_be_constant(x64):
+    x = np.array([1e15, 1e15 + 1, 1e15 + 2])[:, None]
+    for data in both({"a": x})[:2]:
+        with pytest.warns(
+            UserWarning, match=r"modality 'a', column 0: values from 1000000"
+        ):
+            scaled = data.standardize()
+        assert scaled.standardization.scale["a"] == 1
+
+
+def test_what_varies_too_little_for_squares_is_refused(x64):
+    for data in both({"a": np.array([[1e-170], [3e-170]])})[:2]:
+        with pytest.raises(ValueError, match=r"column 0: .* got 0; .* another unit"):
+            data.standardize()
 
 
 def test_a_scale_that_is_not_finite_is_refused(x64):

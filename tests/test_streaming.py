@@ -226,7 +226,7 @@ def test_moments_of_blocks_are_those_of_all():
         merged = merged.merge(Moments.of(x[start:stop], observed[start:stop]))
     hidden = np.ma.array(x, mask=~observed)
     np.testing.assert_allclose(merged.mean, hidden.mean(0), rtol=1e-15)
-    np.testing.assert_allclose(merged.scale(1e-15), hidden.std(0), rtol=1e-7)
+    np.testing.assert_allclose(merged.scale(), hidden.std(0), rtol=1e-7)
     np.testing.assert_array_equal(merged.count, observed.sum(0))
 
 

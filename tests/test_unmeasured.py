@@ -62,6 +62,24 @@ def test_it_is_not_filled_in(fitted, tmp_path):
 
 
 @pytest.mark.slow
+def test_trees_and_errors_leave_it_out(fitted):
+    sizes = {"num_samples": 4, "num_predictive": 3, "num_prior": 2}
+    settings = sizes | {"prior_predictive": True}
+    tree = fitted.to_datatree(jax.random.key(3), container(), **settings)
+    for group in ("posterior_predictive", "prior_predictive"):
+        found = tree[group].to_dataset()
+        assert np.isnan(found["gone"]).all()
+        np.testing.assert_array_equal(
+            np.isnan(found["reals"]).any(("chain", "draw", "datapoint")), [0, 1, 0]
+        )
+        assert found["reals"].coords["reals_dim_0"].values.tolist() == ["x", "y", "z"]
+    drawn = tree["posterior_predictive"]["reals"].values[0]
+    error = cs.reconstruction_error(container(), {"reals": drawn})["reals"]
+    expected = (drawn - REALS)[..., [0, 2]] ** 2
+    np.testing.assert_allclose(error.value, expected.mean(), rtol=1e-5)
+
+
+@pytest.mark.slow
 def test_new_rows_that_have_it_are_taken_as_if_they_had_not(fitted):
     full = container(
         reals=np.where(np.isnan(REALS), 9.0, REALS), gone=np.ones(GONE.shape)

@@ -55,6 +55,16 @@ def test_what_no_law_depends_on_is_found():
     assert unread(model(), guide_of_age) == ["kind", "size"]
 
 
+def weighted(data, subset=None):
+    """Rows that count by a covariate."""
+    with numpyro.handlers.scale(scale=data.covariates["size"]):
+        model()(data, subset)
+
+
+def test_a_weight_of_rows_is_read():
+    assert unread(weighted, cs.amortized_guide(2)) == ["age", "kind"]
+
+
 def test_a_fit_says_so(rng_key):
     svi = SVI(model(), guide_of_age, optax.adam(1e-3), cs.MaskedELBO())
     with pytest.warns(

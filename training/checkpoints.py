@@ -62,13 +62,17 @@ class Checkpoints:
             check_positive(every_steps=self.every_steps)
 
 
+class OtherRunError(ValueError):
+    """A checkpoint is of a run with other settings."""
+
+
 class CheckpointStore:
     """Checkpoints of one run. Of several processes all read, and the first one writes.
 
     Args:
         checkpoints: where, how often, how many.
-        fingerprint: settings that a resumed run must share, by name.
-        parts: of those that are digests, what they were made of.
+        fingerprint: settings that a resumed run must share, by name; one that is large
+            by its parts.
 
     Raises:
         ValueError: there are checkpoints already, and `resume` is False.
@@ -78,11 +82,9 @@ class CheckpointStore:
     def __init__(
         self,
         checkpoints: Checkpoints,
-        fingerprint: Mapping[str, str | int | float],
-        parts: Mapping[str, Mapping[str, str]] | None = None,
+        fingerprint: Mapping[str, str | int | float | Mapping[str, str]],
     ):
         self.settings, self.fingerprint = checkpoints, dict(fingerprint)
-        self.parts = dict(parts or {})
         self.folder = Path(checkpoints.folder)
         self._step, self._time = 0, time.monotonic()
         self._writes = jax.process_index() == 0
@@ -100,7 +102,8 @@ class CheckpointStore:
 
         Raises:
             ArchiveError: there are checkpoints, but all of them are damaged.
-            ValueError: it is of a run with other settings, or of another state.
+            OtherRunError: it is of a run with other settings.
+        ValueError: it is of another state.
         """
         found = next(self._intact(), None)
         self._step = found[0] if found else 0
@@ -108,7 +111,7 @@ class CheckpointStore:
         if found is None:
             return None
         step, described, arrays = found
-        self._require_same(step, described["fingerprint"], described.get("parts", {}))
+        self._require_same(step, described["fingerprint"])
         try:
             return described["header"], unflatten(like, arrays)
         except ValueError as error:
@@ -155,8 +158,7 @@ class CheckpointStore:
     def _write(self, path: Path, header: Mapping, tree: PyTree) -> None:
         if not self._writes:
             return
-        described = {"fingerprint": self.fingerprint, "parts": self.parts}
-        described |= {"header": dict(header)}
+        described = {"fingerprint": self.fingerprint, "header": dict(header)}
         try:
             write_archive(path, KIND, described, flatten(tree))
         except OSError as error:
@@ -183,16 +185,15 @@ class CheckpointStore:
                 "read; move them away to start anew"
             )
 
-    def _require_same(self, step: int, theirs: Mapping, parts: Mapping) -> None:
+    def _require_same(self, step: int, theirs: Mapping) -> None:
         ours = self.fingerprint
         different = [
-            _differ(parts.get(name, {}), self.parts.get(name, {}), name)
-            or f"{name}: the run had {theirs.get(name)!r}, now {ours.get(name)!r}"
+            _differ(name, theirs.get(name), ours.get(name))
             for name in {**theirs, **ours}
             if theirs.get(name) != ours.get(name)
         ]
         if different:
-            raise ValueError(
+            raise OtherRunError(
                 f"{self._path(step)}: expected the settings of the run that is resumed; "
                 + "; ".join(different)
             )
@@ -234,10 +235,10 @@ class CheckpointStore:
             ) from error
 
 
-def _differ(theirs: Mapping, ours: Mapping, name: str) -> str:
-    """Which parts of a digest are others now, with their values if those are short."""
-    if not theirs or not ours:
-        return ""
+def _differ(name: str, theirs: object, ours: object) -> str:
+    """What of a setting is another now; of a digest, which, but not its value."""
+    if not (isinstance(theirs, Mapping) and isinstance(ours, Mapping)):
+        return f"{name}: the run had {theirs!r}, now {ours!r}"
     found = [p for p in {**theirs, **ours} if theirs.get(p) != ours.get(p)]
     pairs = [(p, theirs.get(p, "none"), ours.get(p, "none")) for p in found[:5]]
     return "; ".join(

@@ -1,7 +1,6 @@
 """What makes a run the run it is: programs, settings and data a resumed one must share."""
 
 import hashlib
-import json
 from collections.abc import Callable, Iterator
 
 import jax
@@ -16,36 +15,34 @@ from consilience.training.provenance import of_bound
 from consilience.training.rows import Rows, identity
 from consilience.training.saving import public_names
 
+Fingerprint = dict[str, str | int | float | dict[str, str]]
+
 
 def fingerprint(
     rng_key: Key[Array, ""], svi: SVI, order: Order, data: Rows, validation
-) -> dict[str, str | int | float]:
+) -> Fingerprint:
     """By name. Of a user's own functions the names count, not what they do.
 
-    The optimiser is not in it: a run may go on with another learning rate.
+    Programs and data are taken apart, to say what of them differs. The optimiser is not in
+    it: a run may go on with another learning rate.
     """
     programs = {"model": svi.model, "guide": svi.guide, "bound_settings": svi.loss}
     return of_bound(svi.loss) | {
-        **{name: _recipe(program) for name, program in programs.items()},
+        **{name: _settings(program) for name, program in programs.items()},
         "rng_key": str(jax.random.key_data(rng_key).tolist()),
         "rows": order.num_rows,
         "batch_size": order.batch_size,
         "modalities": ", ".join(data.names),
-        "data": digest(identity(data)),
-        "validation": digest(validation),
+        "data": _digests(identity(data)),
+        "validation": _digests(validation),
     }
 
 
-def parts(svi: SVI, data: Rows, validation) -> dict[str, dict[str, str]]:
-    """What the digests of a fingerprint are made of, to say what differs."""
-    programs = {"model": svi.model, "guide": svi.guide, "bound_settings": svi.loss}
-    trees = {"data": identity(data), "validation": validation}
-    return {name: _settings(program) for name, program in programs.items()} | {
-        name: {
-            jax.tree_util.keystr(path).lstrip("."): digest(leaf)
-            for path, leaf in jax.tree_util.tree_leaves_with_path(tree)
-        }
-        for name, tree in trees.items()
+def _digests(tree: object) -> dict[str, str]:
+    """Of each array of a tree, by where it stands."""
+    return {
+        jax.tree_util.keystr(path).lstrip("."): digest(leaf)
+        for path, leaf in jax.tree_util.tree_leaves_with_path(tree)
     }
 
 
@@ -89,15 +86,6 @@ def course(beta: Callable | None) -> str:
         return "the bound's own"
     steps = jnp.array([0, 1, 2, 5, *(10**k for k in range(1, 7))])
     return str(np.asarray(jax.vmap(beta)(steps)).tolist())
-
-
-def _recipe(program: object) -> str:
-    """How a program was made: in words if they are few, else their digest."""
-    writer = Writer(public_names())
-    text = json.dumps(writer.describe(program), sort_keys=True)
-    if len(text) > 300 or writer.arrays:
-        return digest((np.frombuffer(text.encode(), np.uint8), writer.arrays))
-    return text
 
 
 def digest(tree: object) -> str:

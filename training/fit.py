@@ -20,7 +20,7 @@ from consilience.nn.sizes import check_positive
 from consilience.training.checkpoints import Checkpoints, CheckpointStore
 from consilience.training.checks import check_settings, require_eager
 from consilience.training.devices import batch_mesh, place
-from consilience.training.fingerprint import course, fingerprint, parts
+from consilience.training.fingerprint import course, fingerprint
 from consilience.training.fitted import Fitted
 from consilience.training.loggers import JSONLines, Logger
 from consilience.training.loop import Loop
@@ -149,7 +149,7 @@ def fit(
             "checkpoints.every_steps": checkpoints.every_steps or "none",
         }
         with together():
-            store = CheckpointStore(checkpoints, known, parts(svi, data, held_out))
+            store = CheckpointStore(checkpoints, known)
     loop = Loop(
         svi=svi,
         source=source,

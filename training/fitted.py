@@ -31,6 +31,8 @@ from consilience.training.saving import save
 if TYPE_CHECKING:
     from xarray import DataTree
 
+PREDICTIVE = {"posterior_predictive", "prior_predictive"}  # groups of a DataTree
+
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Fitted:
@@ -170,11 +172,18 @@ class Fitted:
 
         The root's attributes have the bound's class and settings as well, the number of
         epochs and the last bound of the history; those of `attrs` take their place.
+        Predictions are NaN in columns that training never measured.
         """
         attrs = of_fit(self.svi.loss, self.history) | checked(attrs)
-        return self.evaluate(
-            to_datatree, rng_key, data, subset, attrs=attrs, **settings
-        )
+        settings["attrs"] = attrs
+        tree = self.evaluate(to_datatree, rng_key, data, subset, **settings)
+        for group in PREDICTIVE.intersection(tree.children):
+            found = tree[group].to_dataset()
+            known = self.known({name: found[name].values for name in found})
+            tree[group] = found.assign(
+                {name: (found[name].dims, np.asarray(x)) for name, x in known.items()}
+            )
+        return tree
 
     def attention_weights(
         self, data: MultimodalData, subset=None, **settings

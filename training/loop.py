@@ -67,6 +67,7 @@ class Loop:
 
     def train(self, run: Run, bar: Bar | Lines) -> None:
         """Walk to the end, or to where something says stop; `run` is changed."""
+        before = run.skipped
         run.stopped = self._enough(run)
         while run.epoch < self.num_epochs and not run.stopped:
             for start, stop in self.segments(run.step):
@@ -76,16 +77,11 @@ class Loop:
             bar.show(run.epochs[-1], self.num_epochs)
         if self.store is not None:
             self._save(run)
-        self._say_skipped(run)
-
-    def _say_skipped(self, run: Run) -> None:
-        """Warn of steps that were left out."""
-        skipped = sum(epoch.skipped for epoch in run.epochs)
-        if skipped and speaks():
+        if run.skipped > before and speaks():
             warnings.warn(
-                f"fit: {skipped} of {run.done} steps were skipped, since they were not "
+                f"fit: {run.skipped} of {run.done} steps were skipped, since they were not "
                 "finite; history.skipped counts them by epoch",
-                stacklevel=6,
+                stacklevel=5,
             )
 
     def segments(self, start: int) -> Iterator[tuple[int, int]]:

@@ -77,6 +77,11 @@ class Run:
         return self.epochs[-1].step if self.epochs else 0
 
     @property
+    def skipped(self) -> int:
+        """Steps so far that were left out."""
+        return self.sums.skipped + sum(epoch.skipped for epoch in self.epochs)
+
+    @property
     def validations(self) -> list[float]:
         """Validation bounds so far."""
         return [e.validation for e in self.epochs]

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping
 import numpy as np
 
 from consilience.datasets.contents import Arrays
-from consilience.datasets.names import few, visible, written_alike
+from consilience.datasets.names import few, forms_alike, visible, written_alike
 from consilience.datasets.tables import Table
 
 
@@ -49,14 +49,19 @@ def _check_alike(tables: list[Table]) -> None:
         for name in table.ids:
             if name in common:
                 continue
-            other, j = first.setdefault(written_alike(name), (name, i))
-            if other != name and not any({name, other} <= both for both in sets):
-                same = visible(name) == visible(other)
-                ours, theirs = map(ascii if same else repr, (name, other))
-                raise ValueError(
-                    f"{table.place}: sample {ours} looks like {theirs} of "
-                    f"{tables[j].place}; expected one id for one sample"
-                )
+            for form in forms_alike(name):
+                other, j = first.setdefault(form, (name, i))
+                if other != name and not any({name, other} <= both for both in sets):
+                    raise ValueError(
+                        f"{table.place}: sample {_shown(name)} looks like {_shown(other)} "
+                        f"of {tables[j].place}; expected one id for one sample"
+                    )
+
+
+def _shown(name: str) -> str:
+    """With what is invisible written out."""
+    plain = name == visible(name) and all(c == " " or not c.isspace() for c in name)
+    return repr(name) if plain else ascii(name)
 
 
 def _check_shared(tables: list[Table]) -> None:

@@ -5,7 +5,6 @@ bit.
 """
 
 import math
-import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
@@ -17,7 +16,6 @@ from consilience.datasets.precision import NOISE
 from consilience.datasets.standardization import Standardization
 
 BLOCK = 2**24  # bytes that are looked at together
-ROUNDING = 2.0**-49  # eight units in the last place: no number that anybody measured
 Block = Mapping[str, tuple[np.ndarray, np.ndarray]]  # values and observed, by modality
 
 
@@ -74,11 +72,11 @@ class Moments(NamedTuple):
             parts = (count, self.mean + step * share, squares, low, high)
         return Moments(*map(np.asarray, parts))
 
-    def varies(self, noise: float = NOISE) -> Bool[np.ndarray, "..."]:
-        """Where values differ by more than `noise` times their size."""
+    def varies(self) -> Bool[np.ndarray, "..."]:
+        """Where values differ by more than arithmetic in float64 leaves of a constant."""
         size = np.maximum(np.abs(self.low), np.abs(self.high))
         with np.errstate(over="ignore"):
-            return self.high - self.low > noise * size
+            return self.high - self.low > NOISE * size
 
     def scale(self) -> Float[np.ndarray, "..."]:
         """Standard deviation; 1 where values do not vary."""
@@ -107,7 +105,6 @@ def fit_scaling(
     scales = {name: m.scale() for name, m in sums.items()}
     for name, scale in scales.items():
         _check_scale(labels[name], sums[name].mean, scale)
-        _say_constant(labels[name], sums[name])
     return Standardization({n: m.mean for n, m in sums.items()}, scales, tuple(log))
 
 
@@ -128,17 +125,4 @@ def _check_scale(labels, mean: np.ndarray, scale: np.ndarray) -> None:
             f"standardize: modality {labels.modality!r}, {labels.column(place)}: expected "
             f"a standard deviation from {kind.tiny:.1e} to {kind.max:.1e}, which "
             f"{kind.dtype} has, got {scale[place]:.3g}; give the column in {way}"
-        )
-
-
-def _say_constant(labels, moments: Moments) -> None:
-    noisy = ~moments.varies() & moments.varies(ROUNDING)
-    if noisy.any():
-        place = tuple(int(i) for i in np.argwhere(noisy)[0])
-        low, high = (float(x[place]) for x in (moments.low, moments.high))
-        warnings.warn(
-            f"standardize: modality {labels.modality!r}, {labels.column(place)}: values "
-            f"from {low!r} to {high!r} differ by no more than rounding does, and are taken "
-            "as constant; subtract a constant first if they do vary",
-            stacklevel=2,
         )

@@ -107,3 +107,11 @@ def written_alike(name: str) -> str:
     if re.fullmatch(r"\d+(\.0*)?", form):
         return form.split(".")[0].lstrip("0") or "0"
     return re.sub(r"[-_.\s]+", "-", form)
+
+
+def forms_alike(name: str) -> set[str]:
+    """`written_alike`, with wide and narrow blanks as blanks and left out."""
+    return {
+        written_alike(name),
+        written_alike("".join(c for c in name if c.isascii() or not c.isspace())),
+    }

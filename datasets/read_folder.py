@@ -4,7 +4,7 @@ import re
 from pathlib import Path
 
 from consilience.datasets.contents import Contents, Modalities, chosen
-from consilience.datasets.files import check_fits, parsing
+from consilience.datasets.files import check_fits, front_door, parsing
 from consilience.datasets.headers import check_header, check_index, check_names
 from consilience.datasets.names import few, written_alike
 from consilience.datasets.notes import Notes, notes_of_frame
@@ -50,9 +50,10 @@ def read_file(path: Path, modalities: Modalities, id_column: str | None) -> Cont
 
 def read_table(path: Path, id_column: str | None) -> Table:
     """Numbers of one modality with the ids of their samples."""
-    read = _columns(path, id_column)
-    found = table(path.name, read.ids, read.names, read.cells)
-    return found._replace(id_name=read.id_name)
+    with front_door(path.name):
+        read = _columns(path, id_column)
+        found = table(path.name, read.ids, read.names, read.cells)
+        return found._replace(id_name=read.id_name)
 
 
 def read_notes(path: Path, id_column: str | None) -> Notes:

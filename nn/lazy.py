@@ -29,7 +29,7 @@ def module(name: str, make: Callable[..., nnx.Module], *sizes: Hashable) -> nnx.
             which an ELBO with several views cannot carry.
     """
     values = numpyro.param(
-        f"{name}$params", lambda key: _initial_values(make, sizes, key)
+        f"{name}$params", lambda key: _initial_values(name, make, sizes, key)
     )
     with tracing() as seen:  # programs are traced many times
         if (make, sizes) not in seen:
@@ -47,9 +47,16 @@ def _abstract(make: Callable[..., nnx.Module], sizes: tuple):
 
 
 def _initial_values(
-    make: Callable[..., nnx.Module], sizes: tuple, key: jax.Array
+    name: str, make: Callable[..., nnx.Module], sizes: tuple, key: jax.Array
 ) -> dict:
-    built = make(*sizes, rngs=nnx.Rngs(key))
+    try:
+        built = make(*sizes, rngs=nnx.Rngs(key))
+    except TypeError as error:
+        given = ", ".join(map(repr, sizes))
+        raise TypeError(
+            f"{name}: expected a constructor that is called with ({given}, rngs=...) here, "
+            f"got {make!r}, which says: {error}"
+        ) from error
     if not isinstance(built, nnx.Module):
         raise TypeError(
             f"make: expected a constructor of flax.nnx modules, got {make!r}, which makes "

@@ -120,6 +120,11 @@ class CheckpointStore:
                 f"{error}"
             ) from error
 
+    @property
+    def newest(self) -> Path:
+        """The checkpoint that was read or written last."""
+        return self._path(self._step)
+
     def due(self, step: int, ahead: int = 0) -> bool:
         """Whether enough seconds have passed since the last one, or would steps be too many.
 
@@ -174,7 +179,7 @@ class CheckpointStore:
         steps = self.steps() if self.folder.is_dir() else []
         for step in reversed(steps):
             try:
-                yield step, *read_archive(self._path(step), KIND)
+                yield step, *_checked(self._path(step))
             except (ValueError, OSError) as error:
                 warnings.warn(
                     f"checkpoints: {error}; the one before it is used", stacklevel=3
@@ -233,6 +238,17 @@ class CheckpointStore:
                 f"folder: nothing can be written into {self.folder}: "
                 f"{error.strerror or error}",
             ) from error
+
+
+def _checked(path: Path) -> tuple[dict, dict]:
+    """Header and arrays of a checkpoint."""
+    described, arrays = read_archive(path, KIND)
+    for name in ("fingerprint", "header"):
+        if not isinstance(described.get(name), Mapping):
+            raise ArchiveError(
+                f"{path}: expected a checkpoint with a {name}, got {described.get(name)!r}"
+            )
+    return described, arrays
 
 
 def _differ(name: str, theirs: object, ours: object) -> str:

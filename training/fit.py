@@ -171,7 +171,10 @@ def _train(loop: Loop, state: SVIState, progress: bool) -> Fitted:
     run = Run(*2 * (place(state, loop.settings.mesh),))
     found = None if loop.store is None else loop.store.latest(run.tree())
     if found is not None:
-        run.restore(found[0], place(found[1], loop.settings.mesh))
+        try:
+            run.restore(found[0], place(found[1], loop.settings.mesh))
+        except ValueError as error:
+            raise ValueError(f"{loop.store.newest}: {error}") from error
     if run.epoch > loop.num_epochs:
         raise ValueError(
             f"num_epochs: expected at least the {run.epoch} of the run that is resumed, got "

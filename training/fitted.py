@@ -110,8 +110,14 @@ class Fitted:
         `model`, `guide` and `params` it gets those that it has as parameters.
 
         Raises:
+            TypeError: `function` is none.
             ValueError: `data` does not conform to the training data.
         """
+        if not callable(function):
+            raise TypeError(
+                f"function: expected one that this fit is given to, such as cs.rates, got "
+                f"{function!r}"
+            )
         takes = inspect.signature(function).parameters
         ours = {"model": self.model, "guide": self.guide, "params": self.params}
         programs = [ours[name] for name in takes if name in ours]

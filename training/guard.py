@@ -35,6 +35,9 @@ REMEDIES = {
 }
 
 
+SUSPECT = 1e6  # times as large as all others: float32 has seven digits
+
+
 class NonFiniteError(FloatingPointError):
     """Training met a number that is not finite.
 
@@ -148,7 +151,12 @@ def _values(batch: MultimodalData) -> str:
     for name in batch.names:
         seen = np.where(batch.observed(name), batch.values[name], 0)
         sizes[name] = float(np.abs(seen.astype(float)).max(initial=0.0))
-    return f"largest |values| by modality: {_listed(sizes)}"
+    said = f"largest |values| by modality: {_listed(sizes)}"
+    suspect = max(sizes, key=sizes.get)
+    others = [size for name, size in sizes.items() if name != suspect]
+    if sizes[suspect] > SUSPECT * max(1.0, *others, 0.0):
+        said += f"; modality {suspect!r}, with by far the largest, is the likely cause"
+    return said
 
 
 def _listed(sizes: Mapping[str, float]) -> str:

@@ -104,9 +104,21 @@ class Run:
         store.save(self.done, self.header(), self.tree())
 
     def restore(self, header: dict, tree: dict) -> None:
-        """Become what a checkpoint says."""
+        """Become what a checkpoint says.
+
+        Raises:
+            ValueError: the header is none of ours.
+        """
+        found = self.header()
+        try:
+            found |= {name: header[name] for name in found}
+            found["sums"] = Sums(**header["sums"])
+            found["epochs"] = [Epoch(*e) for e in header["epochs"]]
+        except (KeyError, TypeError, AttributeError) as error:
+            raise ValueError(
+                "expected the header of a checkpoint that `fit` wrote, got "
+                f"another ({type(error).__name__}: {error}); move the file away"
+            ) from error
         self.state, self.best = tree["state"], tree["best"]
-        for name, value in header.items():
+        for name, value in found.items():
             setattr(self, name, value)
-        self.sums = Sums(**header["sums"])
-        self.epochs = [Epoch(*e) for e in header["epochs"]]

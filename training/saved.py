@@ -13,6 +13,7 @@ from numpyro.optim import _NumPyroOptim
 
 from consilience.datasets.data import MultimodalData
 from consilience.nn.executables import tracing
+from consilience.nn.kinds import instance, program
 from consilience.nn.rebuilding import OwnError, Reader
 from consilience.training.archive import ArchiveError, read_archive, sound
 from consilience.training.encodings import unflatten
@@ -45,6 +46,7 @@ def load(
             refused. `fit(..., start=fitted.params)` needs none.
 
     Raises:
+        TypeError: `model` or `guide` is no function, or `elbo` a class.
         ArchiveError: the file is damaged, no saved model, or of a newer format.
         ValueError: one of `model`, `guide` and `elbo` is needed and was not given, or has
             other parameters than those in the file.
@@ -52,6 +54,9 @@ def load(
     """
     header, arrays = read_archive(path, KIND)
     given = {"guide": guide, "model": model, "elbo": elbo}
+    for name, part in given.items():
+        if part is not None:
+            (instance if name == "elbo" else program)(name, part)
     with sound(path):
         _require_precision(path, header["x64"])
         made, schema, history = _rebuilt(path, header, arrays, given)

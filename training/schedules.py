@@ -101,8 +101,8 @@ def check_beta(beta: Callable, num_steps: int) -> None:
         )
     try:
         found = jax.eval_shape(beta, jnp.zeros((), int))
-    except TypeError as error:
-        said = str(error).splitlines()[0]
+    except Exception as error:
+        said = (str(error) or type(error).__name__).splitlines()[0]
         raise TypeError(
             f"beta: {advice}, whose step JAX can trace; it said: {said}"
         ) from error

@@ -225,7 +225,7 @@ def applied(rng, seed):
         "halves as counts",
         "negative counts",
     )[seed % 8]
-    return Case(about, run, right, ("genes|counts|third", "expected|column"))
+    return Case(about, run, right, ("genes|counts|third", "expected|column|there are"))
 
 
 @mechanism("run: imputed is what was measured, to the last bit", 2, quick=0, **LONG)

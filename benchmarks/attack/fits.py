@@ -322,7 +322,7 @@ def loggers(rng, seed):
     settings = (
         {"callbacks": [broken]} if kind == "callback" else {"loggers": [Failing(kind)]}
     )
-    finished = kind == "close"
+    finished = kind in ("log", "close")
 
     def right(fitted):
         assert finished, "an error of a user's was swallowed"
@@ -334,7 +334,7 @@ def loggers(rng, seed):
         lambda folder: trained(made(), **settings),
         right,
         ("failed",),
-        warned="close" if finished else None,
+        warned=kind if finished else None,
         errors=errors,
     )
 

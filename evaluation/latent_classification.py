@@ -12,6 +12,7 @@ from consilience.evaluation.given import Given, mean_of_rows, named_subsets
 from consilience.evaluation.labels import check_labels
 from consilience.inference.contract import require_data
 from consilience.inference.posterior import posterior
+from consilience.nn.executables import traced_once
 from consilience.nn.kinds import checked_kinds
 from consilience.nn.sizes import check_positive
 
@@ -42,6 +43,7 @@ class LatentClassification(NamedTuple):
 
 
 @checked_kinds
+@traced_once()
 def latent_classification(
     rng_key: Key[Array, ""],
     guide: Callable,

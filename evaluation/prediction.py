@@ -16,7 +16,7 @@ from consilience.inference.chunks import check_subset, over_rows
 from consilience.inference.contract import inspect
 from consilience.inference.draws import sampler
 from consilience.inference.posterior import generate
-from consilience.nn.executables import Program
+from consilience.nn.executables import Program, traced_once
 from consilience.nn.kinds import checked_kinds
 from consilience.nn.sizes import check_positive, check_within
 
@@ -190,6 +190,7 @@ class Intervals(NamedTuple):
 
 
 @checked_kinds
+@traced_once()
 def predictive_intervals(
     rng_key: Key[Array, ""],
     model: Callable,

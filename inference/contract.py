@@ -20,7 +20,7 @@ from consilience.inference.programs import (
     run,
     sites_of,
 )
-from consilience.nn.executables import tracing
+from consilience.nn.executables import remembered, tracing
 
 
 def inspect(
@@ -55,6 +55,16 @@ def inspect(
             counts what is missing; a site is scaled by hand; two sites share a name.
     """
     require_data(data)
+    leaves, tree = jax.tree.flatten((params, data.bare()))
+    shapes = (tree, *map(jax.typeof, leaves))
+    settings = (stratified, by_row, also)
+    known = remembered("contract", model, guide, settings, shapes)
+    if "sites" not in known:
+        known["sites"] = _inspected(model, guide, params, data, *settings)
+    return known["sites"]
+
+
+def _inspected(model, guide, params, data, stratified, by_row, also) -> Sites:
     found: list[Sites] = []
 
     def abstract(key):

@@ -16,7 +16,7 @@ from consilience.inference.contract import inspect, require_data
 from consilience.inference.draws import weigher
 from consilience.inference.pareto import pareto_k, tail_size, threshold
 from consilience.inference.reliability import Reliability, reliability
-from consilience.nn.executables import Program
+from consilience.nn.executables import Program, traced_once
 from consilience.nn.kinds import checked_kinds
 from consilience.nn.sizes import check_positive
 
@@ -124,6 +124,7 @@ def of_rows(found: LogLikelihood, data: MultimodalData, subset) -> LogLikelihood
 
 
 @checked_kinds
+@traced_once()
 def conditional_log_likelihood(
     rng_key: Key[Array, ""],
     model: Callable,

@@ -3,8 +3,10 @@
 import hashlib
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from contextlib import contextmanager
+from contextvars import ContextVar
+from functools import partial
 
 import jax
 
@@ -30,6 +32,33 @@ def tracing() -> Iterator[dict]:
             _STRUCTURES.pop()
 
 
+_ONCE: ContextVar[dict | None] = ContextVar("_ONCE", default=None)
+
+
+@contextmanager
+def traced_once() -> Iterator[None]:
+    """Trace each program once while this lasts, however many calls make it anew.
+
+    For functions that call others again and again, and in whose course no global and no
+    closure that programs read changes. It decorates them: `@traced_once()`.
+    """
+    token = _ONCE.set({}) if _ONCE.get() is None else None
+    try:
+        yield
+    finally:
+        if token is not None:
+            _ONCE.reset(token)
+
+
+def remembered(*key: Hashable) -> dict:
+    """What is known under this key within `traced_once`; else, and at first, nothing."""
+    known = _ONCE.get()
+    try:
+        return {} if known is None else known.setdefault(key, {})
+    except TypeError:  # a setting that has no hash
+        return {}
+
+
 class Program:
     """`function(*trees)`, compiled for each set of shapes that it is called with.
 
@@ -47,7 +76,7 @@ class Program:
 
     def __init__(self, function: Callable, donate: Sequence[int] = ()):
         self.function, self._donate = function, tuple(donate)
-        self._known: dict[tuple, tuple] = {}
+        self._known: dict[tuple, tuple] = remembered(*_settings(function), self._donate)
 
     def __call__(self, *args):
         leaves, tree = jax.tree.flatten(args)
@@ -113,6 +142,14 @@ def _executable(lowered: jax.stages.Lowered, leaves: list) -> jax.stages.Compile
         while len(_EXECUTABLES) > MOST:
             _EXECUTABLES.popitem(last=False)
     return compiled
+
+
+def _settings(function: Callable) -> tuple:
+    """What a function is, with the settings of a partial one."""
+    if not isinstance(function, partial):
+        return (function,)
+    keywords = sorted(function.keywords.items())
+    return (*_settings(function.func), function.args, *keywords)
 
 
 def _arguments(lowered: jax.stages.Lowered) -> list[str]:

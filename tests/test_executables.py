@@ -121,6 +121,30 @@ def test_what_was_traced_is_given_back():
     assert held() <= before + 1
 
 
+def test_a_function_that_calls_others_again_and_again_traces_each_once():
+    seen = []
+
+    def work(factor, x):
+        seen.append(factor)
+        return x * factor
+
+    @executables.traced_once()
+    def calling():
+        for factor in (1.5, 2.5, 1.5, 2.5, 1.5):
+            found = Program(partial(work, factor))(jnp.ones(2))
+            assert found[0] == factor
+        Program(partial(work, np.ones(2)))(jnp.ones(2))  # has no hash
+
+    for _ in range(2):
+        seen.clear()
+        calling()
+        assert len(seen) == 3
+    seen.clear()
+    for _ in range(2):
+        Program(partial(work, 1.5))(jnp.ones(2))
+    assert len(seen) == 2
+
+
 def test_inside_jit_and_vmap_it_is_traced_with_them():
     program = Program(times(2.0))
     assert np.array_equal(jax.jit(program)(jnp.ones(2))["y"], [2, 2])

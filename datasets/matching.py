@@ -1,6 +1,6 @@
 """Rows of several tables matched by the ids of their samples."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 import numpy as np
 
@@ -52,16 +52,18 @@ def _check_alike(tables: list[Table]) -> None:
             for form in forms_alike(name):
                 other, j = first.setdefault(form, (name, i))
                 if other != name and not any({name, other} <= both for both in sets):
+                    ours, theirs = _shown(name, other)
                     raise ValueError(
-                        f"{table.place}: sample {_shown(name)} looks like {_shown(other)} "
-                        f"of {tables[j].place}; expected one id for one sample"
+                        f"{table.place}: sample {ours} looks like {theirs} of "
+                        f"{tables[j].place}; expected one id for one sample"
                     )
 
 
-def _shown(name: str) -> str:
-    """With what is invisible written out."""
-    plain = name == visible(name) and all(c == " " or not c.isspace() for c in name)
-    return repr(name) if plain else ascii(name)
+def _shown(*names: str) -> Iterator[str]:
+    """In quotes, with what is invisible written out where that is the difference."""
+    wide = any(c != " " and c.isspace() for name in names for c in name)
+    alike = len(set(map(visible, names))) == 1
+    return map(ascii if alike or wide else repr, names)
 
 
 def _check_shared(tables: list[Table]) -> None:

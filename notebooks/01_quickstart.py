@@ -80,7 +80,7 @@ for name in test.names:
     rest = everything.value - one.value
     print(
         f"given {name:12} log p(rest | given) = {rest.mean():7.2f}   "
-        f"k̂ > 0.7 in {(one.pareto_k > 0.7).mean():4.0%} of rows"
+        f"not to be trusted in {(~one.reliable).mean():4.0%} of rows"
     )
 
 # %% [markdown]

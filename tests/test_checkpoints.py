@@ -12,6 +12,7 @@ import pytest
 from consilience.training import archive, checkpoints
 from consilience.training.archive import ArchiveError
 from consilience.training.checkpoints import Checkpoints, CheckpointStore
+from consilience.training.encodings import flatten
 
 FINGERPRINT = {"batch_size": 64, "rows": 10, "bound": "MaskedELBO", "rate": 0.1}
 
@@ -116,6 +117,20 @@ def test_nothing_but_damaged_ones_is_refused(tmp_path):
         pytest.raises(ArchiveError, match="none of its 2 checkpoints can be read"),
     ):
         ours.latest(LIKE)
+
+
+@pytest.mark.parametrize(
+    ("fingerprint", "header"), [(None, {}), ({}, 3), ("settings", {})]
+)
+def test_what_is_no_checkpoint_of_a_run_is_damaged(fingerprint, header, tmp_path):
+    saved(tmp_path, 10)
+    described = {"fingerprint": fingerprint, "header": header}
+    archive.write_archive(
+        tmp_path / "step-000000020.npz", "checkpoint", described, flatten(tree(20))
+    )
+    with pytest.warns(UserWarning, match=r"step-000000020\.npz: expected a checkpoint"):
+        found, _ = store(tmp_path, resume=True).latest(LIKE)
+    assert found["step"] == 10
 
 
 def test_a_used_folder_is_refused_without_resume(tmp_path):

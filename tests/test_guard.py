@@ -174,6 +174,19 @@ def test_a_gradient_is_named():
     assert e.value.rows.size == 0
 
 
+def test_by_far_the_largest_values_are_suspected():
+    data = data_with()
+    large = {**data.values, "a": 1e25 * np.asarray(data.values["a"])}
+    data = dataclasses.replace(data, values=large)
+    with pytest.raises(
+        cs.NonFiniteError, match="modality 'a', with by far the largest"
+    ):
+        fit(svi_of(), data)
+    with pytest.raises(cs.NonFiniteError) as caught:
+        fit(svi_of(start=1e30), data_with())
+    assert "by far" not in str(caught.value)
+
+
 def test_an_update_is_named():
     with pytest.raises(cs.NonFiniteError, match="update of the optimiser") as caught:
         fit(svi_of(rate=1e38, start=1.0), data_with())

@@ -103,6 +103,18 @@ ARGUMENTS = [
         lambda k: fit(k, svi(guide=cs.amortized_guide(2, lambda *_, rngs: jnp.tanh))),
         r"make: expected a constructor of flax\.nnx modules",
     ),
+    (
+        lambda k: fit(k, svi(guide=cs.amortized_guide(2, None, cs.MLPEncoder))),
+        r"aggregation: expected a constructor that is called with \(128, 2, rngs=\.\.\.\) ",
+    ),
+    (
+        lambda k: cs.load("f", model=3),
+        r"model: expected a function \(data, subset=None\)",
+    ),
+    (
+        lambda k: fit(k, svi()).evaluate("rates", k, DATA),
+        "function: expected .*'rates'",
+    ),
 ]
 
 

@@ -224,6 +224,7 @@ def test_beta_schedules_refuse(make, match):
         (lambda: 1.0, "whose step JAX can trace; it said"),
         (lambda step: jnp.ones(7), r"that returns one number, got .*7"),
         (lambda step: step > 3, "that returns one number, got .*bool"),
+        (cs.warm_up, "whose step JAX can trace; it said: num_steps: expected"),
         (lambda step: "1", "beta: expected a function of the step"),
     ],
 )

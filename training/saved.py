@@ -52,11 +52,11 @@ def load(
             other parameters than those in the file.
         OSError: the file cannot be read.
     """
-    header, arrays = read_archive(path, KIND)
     given = {"guide": guide, "model": model, "elbo": elbo}
     for name, part in given.items():
         if part is not None:
             (instance if name == "elbo" else program)(name, part)
+    header, arrays = read_archive(path, KIND)
     with sound(path):
         _require_precision(path, header["x64"])
         made, schema, history = _rebuilt(path, header, arrays, given)

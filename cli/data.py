@@ -157,7 +157,7 @@ def _floats(labels: Labels, x: np.ndarray, observed: np.ndarray) -> np.ndarray:
         return precision.on_device(x)
     name = f"modality {labels.modality!r}"
     rounding = validation.roundings(len(x), {name: x.shape[1:]})[name]
-    rounding.add(0, x, observed)
+    rounding.add(0, x.astype(np.float64), observed)
     found = rounding.found()
     precision.warn({name: found}, {name: labels})
     return precision.on_device(x.astype(precision.held(np.dtype(float), found)))

@@ -88,7 +88,7 @@ def begin(run: Run) -> list[Path]:
 
 
 def restore(run: Run) -> bool:
-    """Put the earlier run back, if there is one and this one has come to no checkpoint."""
+    """Put the earlier run back in the place of this one, if it is still kept."""
     if not earlier.kept(run.folder):
         return False
     earlier.restore(run.folder, files(run.folder))
@@ -98,10 +98,13 @@ def restore(run: Run) -> bool:
 def forget(run: Run, made: Sequence[Path]) -> None:
     """Remove what `begin` wrote and made, if nothing has been kept of the training.
 
-    An earlier run is back.
+    An earlier run is back then; else it is let go.
     """
     folder = run.folder / CHECKPOINTS
-    if restore(run) or any(folder.glob("*.npz")):
+    if any(folder.glob("*.npz")):
+        earlier.drop(run.folder)
+        return
+    if restore(run):
         return
     for path in files(run.folder):
         path.unlink()

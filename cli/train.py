@@ -63,6 +63,7 @@ def train(run: Run, rows: cs.MultimodalData, *, resume: bool, quiet: bool) -> No
         raise
     except cs.NonFiniteError as error:
         raise ArithmeticError(f"{error}. {ADVICE}") from error
+    earlier.drop(run.folder)
     _write(fitted, run)
     console.print(_result(fitted, time.perf_counter() - started), soft_wrap=True)
 
@@ -100,7 +101,6 @@ def _write(fitted: cs.Fitted, run: Run) -> None:
     fitted.save(run.folder / runs.MODEL)
     write_frame(fitted.history.to_frame(), run.folder / runs.HISTORY, overwrite=True)
     save(cs.plot_training(fitted.history), run.folder / runs.PICTURE)
-    earlier.drop(run.folder)
 
 
 def _result(fitted: cs.Fitted, seconds: float) -> str:

@@ -257,7 +257,8 @@ class MultimodalData:
 
         Moments are summed and values scaled in float64, whatever is computed in later. A
         column whose values differ by less than 2⁻⁴⁴ of their size counts as constant: it
-        becomes 0. Generated values and log-likelihoods come back in the first units.
+        is centred, not scaled. Generated values and log-likelihoods come back in the
+        first units.
 
         Args:
             names: modalities to scale; all with floating-point values and those of `log`

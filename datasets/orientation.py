@@ -5,7 +5,6 @@ from collections.abc import Mapping, Sequence
 from itertools import permutations
 
 from consilience.datasets.contents import Contents
-from consilience.datasets.headers import CALLED
 from consilience.datasets.names import few, nearest, visible
 from consilience.datasets.tables import Table, column_names, sample_ids
 
@@ -14,9 +13,10 @@ REMEDY = (
     "of those tables (--transpose all, or names); if not, transpose=False (--transpose "
     "none)"
 )
-FEATURE = "gene|feature|probe|protein|transcript|peptide|metabolite|antibody|cpg|snp"
+FEATURE = "gene|feature|protein|transcript|peptide|metabolite|antibody|cpg|snp"
 FEATURES = re.compile(
-    rf"({FEATURE}|entrez|ensembl|hugo|uniprot)s?([^a-z0-9]*({CALLED})s?)?"
+    rf"({FEATURE}|entrez|ensembl|hugo|uniprot|probe ?set)s?"
+    rf"([^a-z0-9]*(id|identifier|name|symbol)s?)?"
 )
 Transpose = bool | Sequence[str] | None
 
@@ -84,7 +84,8 @@ def check_orientation(tables: Mapping[str, Table], known: Sequence[str] = ()) ->
     The sign: two columns or more, and half of the fewer names, are columns of another
     table (or its samples, or those of the covariates), while of the rows fewer than half
     are in both. Tables of the same genes and patients have such rows; "age" in two
-    tables is one column.
+    tables is one column. Another sign: the column of ids is called "gene", "protein id",
+    and they are no samples of the covariates.
 
     Args:
         tables: by modality.
@@ -99,6 +100,8 @@ def check_orientation(tables: Mapping[str, Table], known: Sequence[str] = ()) ->
             _check_columns(table, "samples of the covariates", known)
     for table in tables.values():
         called = str(table.id_name or "")
+        if known and _half(table.ids, known):
+            continue
         if FEATURES.fullmatch(visible(called).casefold()):
             raise ValueError(
                 f"{table.place}: expected samples in rows, got rows whose ids are called "

@@ -79,7 +79,7 @@ class Rounding:
         """What became of all the rows that were added; None if nothing did."""
         before = np.concatenate(self._some)
         after = _as_float32(before)
-        suspects = (before != after).any(0)
+        suspects = ((before != after) & ~np.isnan(before)).any(0)
         merged = np.zeros(suspects.shape, bool)
         if suspects.any():
             merged[suspects] = _merged(

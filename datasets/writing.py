@@ -58,7 +58,7 @@ def replacing(path: str | os.PathLike) -> Iterator[Path]:
         OSError: as `target` says, or the file cannot be written.
     """
     place = target(path)
-    start = place.name.encode()[:180].decode(errors="ignore")  # names have 255 bytes
+    start = place.name.encode(errors="ignore")[:180].decode(errors="ignore")  # of 255
     name = f".{start}.{secrets.token_hex(4)}{PARTIAL}"
     partial = place.with_name(name)
     try:

@@ -40,7 +40,8 @@ def structural_similarity(
         ImportError: scikit-image is not installed.
         TypeError: `data` is no `MultimodalData`.
         ValueError: a name is unknown, a shape is another or that of no image, a number is
-            not finite, `data_range` is not positive, `window` does not fit.
+            not finite where there is a truth, `data_range` is not positive, `window` does
+            not fit.
     """
     require_data(data)
     check_positive(window=window)

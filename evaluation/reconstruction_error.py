@@ -48,7 +48,8 @@ def reconstruction_error(
 
     Raises:
         TypeError: `data` is no `MultimodalData`.
-        ValueError: a name is unknown, a shape is another, a number is not finite.
+        ValueError: a name is unknown, a shape is another, a number is not finite where
+            there is a truth.
     """
     require_data(data)
     return {name: _squared(data, name, x) for name, x in generated.items()}

@@ -180,6 +180,20 @@ def test_an_earlier_run_goes_when_an_epoch_ends_behind_a_checkpoint(
     assert "resume" in runs.stopped(again)
 
 
+def test_what_fails_behind_a_checkpoint_leaves_the_new_run(made, tmp_path):
+    """Such as a picture that cannot be written when the training is over."""
+    folder = copied(made.folder / "run", tmp_path / "run")
+    (folder / "model.npz").write_text("first")
+    again = runs.read(folder)
+    begun = runs.begin(again)
+    (folder / "model.npz").write_text("second")
+    (folder / "checkpoints").mkdir()
+    (folder / "checkpoints" / "step-000000002.npz").touch()
+    runs.forget(again, begun)
+    assert [*tmp_path.iterdir()] == [folder]
+    assert (folder / "model.npz").read_text() == "second"
+
+
 def test_a_fit_stopped_before_a_checkpoint_leaves_the_earlier_run(made, tmp_path):
     folder = copied(made.folder / "run", tmp_path / "run")
     (folder / "model.npz").write_text("first")

@@ -285,6 +285,17 @@ def test_whole_numbers_are_whole_where_the_likelihood_is():
     assert kinds["counts"] == kinds["flags"] == jnp.result_type(int)
 
 
+def test_large_whole_numbers_wait_in_float64_for_their_scaling():
+    far = 2**24 + 1 + 2 * np.arange(20)[:, None] + np.zeros((20, 3), int)
+    found = resolved(tables())
+    with pytest.warns(
+        UserWarning, match="modality 'reals', .* distinct values are left"
+    ):
+        rows = data.cast(data.rows(tables(reals=far), found), found)
+    assert rows.values["reals"].dtype == np.float64
+    np.testing.assert_array_equal(rows.values["reals"], far)
+
+
 def test_a_fingerprint_sees_numbers_and_names():
     found = resolved(tables())
     rows = data.rows(tables(), found)

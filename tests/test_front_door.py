@@ -93,6 +93,13 @@ def test_ordinary_tables_are_not_taken_for_turned_ones(case):
     assert cs.read(ORDINARY[case]).num_modalities == 2
 
 
+def test_covariates_tell_that_rows_are_samples(tmp_path):
+    for name in ("a", "b", "covariates"):
+        frame = pd.DataFrame({f"{name}1": np.arange(3.0)}, [*"pqr"])
+        frame.rename_axis("Protein").to_csv(tmp_path / f"{name}.csv")
+    assert cs.read(tmp_path).row_names == ("p", "q", "r")
+
+
 def test_what_macos_packs_beside_arrays_is_passed_over(tmp_path):
     raw = io.BytesIO()
     np.save(raw, np.ones((2, 3)))

@@ -102,8 +102,7 @@ class CheckpointStore:
 
         Raises:
             ArchiveError: there are checkpoints, but all of them are damaged.
-            OtherRunError: it is of a run with other settings.
-        ValueError: it is of another state.
+            OtherRunError: it is of a run with other settings, or of another state.
         """
         found = next(self._intact(), None)
         self._step = found[0] if found else 0
@@ -115,7 +114,7 @@ class CheckpointStore:
         try:
             return described["header"], unflatten(like, arrays)
         except ValueError as error:
-            raise ValueError(
+            raise OtherRunError(
                 f"{self._path(step)}: a checkpoint of another model, guide or optimizer: "
                 f"{error}"
             ) from error
@@ -253,10 +252,15 @@ def _checked(path: Path) -> tuple[dict, dict]:
 
 def _differ(name: str, theirs: object, ours: object) -> str:
     """What of a setting is another now; of a digest, which, but not its value."""
-    if not (isinstance(theirs, Mapping) and isinstance(ours, Mapping)):
+    if isinstance(theirs, Mapping) != isinstance(ours, Mapping):
+        return f"{name}: another version of consilience wrote it in another form"
+    if not isinstance(theirs, Mapping):
         return f"{name}: the run had {theirs!r}, now {ours!r}"
     found = [p for p in {**theirs, **ours} if theirs.get(p) != ours.get(p)]
-    pairs = [(p, theirs.get(p, "none"), ours.get(p, "none")) for p in found[:5]]
+    both = [(theirs.get(p, "none"), ours.get(p, "none")) for p in found[:5]]
+    pairs = [
+        (p, str(then), str(now)) for p, (then, now) in zip(found, both, strict=False)
+    ]
     return "; ".join(
         f"{name}: the run had another {path or 'one'}"
         if max(len(then), len(now)) >= 64

@@ -124,13 +124,15 @@ def _blame(svi: SVI, state: SVIState, batch: MultimodalData, beta) -> _Found:
     programs = (key, params, svi.model, svi.guide, batch)
     nobody, sizes = np.zeros(batch.size, bool), _values(batch)
     if not isinstance(svi.loss, MultimodalELBO):
-        return _Found("bound", nobody, sizes)
+        return _Found("bound", nobody, sizes + _suspect(batch))
     blames, features = nonfinite_terms(svi.loss, *programs)
     if blames:
         alike = [b for b in blames if b.term[:5] == blames[0].term[:5]]
         rows = np.any([b.rows for b in alike], 0)
         if blames[0].term == LATENTS and features:
             sizes = f"largest |features| by modality: {_listed(features)}; {sizes}"
+        several = len(alike) > 1 or blames[0].term == LATENTS
+        sizes += _suspect(batch) if several else ""
         return _Found(", ".join(b.term for b in alike), rows, sizes)
     more = {} if beta is None else {"beta": beta}
     gradients = Program(partial(_finite_gradients, svi))
@@ -147,16 +149,26 @@ def _some(names: list[str], of: int) -> str:
 
 
 def _values(batch: MultimodalData) -> str:
+    return f"largest |values| by modality: {_listed(_sizes(batch))}"
+
+
+def _sizes(batch: MultimodalData) -> dict[str, float]:
+    """Largest absolute value by modality."""
     sizes = {}
     for name in batch.names:
         seen = np.where(batch.observed(name), batch.values[name], 0)
         sizes[name] = float(np.abs(seen.astype(float)).max(initial=0.0))
-    said = f"largest |values| by modality: {_listed(sizes)}"
-    suspect = max(sizes, key=sizes.get)
-    others = [size for name, size in sizes.items() if name != suspect]
-    if sizes[suspect] > SUSPECT * max(1.0, *others, 0.0):
-        said += f"; modality {suspect!r}, with by far the largest, is the likely cause"
-    return said
+    return sizes
+
+
+def _suspect(batch: MultimodalData) -> str:
+    """A modality with values out of all proportion, where nothing else tells which."""
+    sizes = _sizes(batch)
+    name = max(sizes, key=sizes.get)
+    others = [size for other, size in sizes.items() if other != name]
+    if sizes[name] <= SUSPECT * max(1.0, *others, 0.0):
+        return ""
+    return f"; modality {name!r}, with by far the largest, may be the cause"
 
 
 def _listed(sizes: Mapping[str, float]) -> str:

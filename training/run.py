@@ -1,6 +1,7 @@
 """What a training is at any moment: all that a resumed one needs to know."""
 
 import dataclasses
+import operator
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -112,6 +113,8 @@ class Run:
         found = self.header()
         try:
             found |= {name: header[name] for name in found}
+            for name in ("epoch", "step", "done", "best_epoch"):
+                found[name] = int(operator.index(found[name]))
             found["sums"] = Sums(**header["sums"])
             found["epochs"] = [Epoch(*e) for e in header["epochs"]]
         except (KeyError, TypeError, AttributeError) as error:

@@ -76,7 +76,7 @@ class Moments(NamedTuple):
         """Where values differ by more than arithmetic in float64 leaves of a constant."""
         size = np.maximum(np.abs(self.low), np.abs(self.high))
         with np.errstate(over="ignore"):
-            return self.high - self.low > NOISE * size
+            return np.asarray(self.high - self.low > NOISE * size)
 
     def scale(self) -> Float[np.ndarray, "..."]:
         """Standard deviation; 1 where values do not vary."""

@@ -126,7 +126,7 @@ def test_without_scikit_image_it_says_what_to_install(images, monkeypatch):
         (
             {"grey": np.full((1, 5, 8, 9), np.nan)},
             {},
-            "expected finite numbers where there is a truth, got 360",
+            "expected finite numbers where there is a truth, got 288",
         ),
         ({}, {"data_range": 0.0}, "data_range: expected a number above 0"),
         ({"grey": np.zeros((1, 5, 8, 9))}, {"window": 9}, "odd number from 3 to 8"),

@@ -183,6 +183,8 @@ class Fitted:
         attrs = of_fit(self.svi.loss, self.history) | checked(attrs)
         settings["attrs"] = attrs
         tree = self.evaluate(to_datatree, rng_key, data, subset, **settings)
+        if all(measured.all() for _, measured in self._measured()):
+            return tree
         for group in PREDICTIVE.intersection(tree.children):
             found = tree[group].to_dataset()
             known = self.known({name: found[name].values for name in found})

@@ -130,13 +130,13 @@ pd.DataFrame(summaries.values(), index=list(fits))[columns].round(4)
 # %% [markdown]
 # The baseline comes within 0.1 nats a row of the truth. `unreliable` is the share of rows
 # whose k̂ is more than 1000 samples bear, 0.67: there errors may be larger than the standard
-# errors say. It is 1 % of the baseline's and 8 % of the mixture bound's.
+# errors say. It is 2 % of the baseline's and 8 % of the mixture bound's.
 #
 # `compare` puts them into ArviZ's table, as sums over the 400 rows. Pairing pays: two
 # models differ by less than their sums' own standard errors of about 85, but row by row by
-# many times `dse`. The product of experts loses 0.17 nats a row though only its guide is
+# many times `dse`. The product of experts loses 0.2 nats a row though only its guide is
 # another: a model learns through its guide. The standard prior loses 0.4, the mixture bound
-# 2.1.
+# 2.2.
 
 # %%
 table = cs.compare(log_p, reference="baseline", round_to=1)

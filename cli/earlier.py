@@ -20,11 +20,16 @@ class UntilCheckpoint:
         """Nothing has been trained yet."""
 
     def log(self, step: int, numbers: object) -> None:
-        if any(self.checkpoints.glob("step-*.npz")):
+        if trained(self.checkpoints):
             drop(self.folder)
 
     def close(self) -> None:
         """Whoever stopped it says what becomes of the earlier run."""
+
+
+def trained(checkpoints: Path) -> bool:
+    """Whether a folder of checkpoints has one."""
+    return any(checkpoints.glob("step-*.npz"))
 
 
 def place(folder: Path) -> Path:

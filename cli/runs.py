@@ -95,30 +95,37 @@ def restore(run: Run) -> bool:
     return True
 
 
+def trained(run: Run) -> bool:
+    """Whether the training has come to a checkpoint."""
+    return earlier.trained(run.folder / CHECKPOINTS)
+
+
+def restore_untrained(run: Run) -> bool:
+    """`restore`, unless the training has come to a checkpoint: then let the other go."""
+    if not trained(run):
+        return restore(run)
+    earlier.drop(run.folder)
+    return False
+
+
 def forget(run: Run, made: Sequence[Path]) -> None:
     """Remove what `begin` wrote and made, if nothing has been kept of the training.
 
     An earlier run is back then; else it is let go.
     """
-    folder = run.folder / CHECKPOINTS
-    if any(folder.glob("*.npz")):
-        earlier.drop(run.folder)
-        return
-    if restore(run):
+    if restore_untrained(run) or trained(run):
         return
     for path in files(run.folder):
         path.unlink()
-    for empty in (folder, *made):
+    for empty in (run.folder / CHECKPOINTS, *made):
         if empty.is_dir() and not any(empty.iterdir()):
             empty.rmdir()
 
 
 def stopped(run: Run) -> str:
     """What is left of a training that was stopped, in words."""
-    trained = any((run.folder / CHECKPOINTS).glob("step-*.npz"))
-    if not trained and restore(run):
+    if restore_untrained(run):
         return f"stopped before a checkpoint; the earlier run is back in {run.folder}"
-    earlier.drop(run.folder)
     return f"stopped; `consilience resume {run.folder}` goes on from here"
 
 

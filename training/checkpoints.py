@@ -257,9 +257,8 @@ def _differ(name: str, theirs: object, ours: object) -> str:
     if not isinstance(theirs, Mapping):
         return f"{name}: the run had {theirs!r}, now {ours!r}"
     found = [p for p in {**theirs, **ours} if theirs.get(p) != ours.get(p)]
-    both = [(theirs.get(p, "none"), ours.get(p, "none")) for p in found[:5]]
     pairs = [
-        (p, str(then), str(now)) for p, (then, now) in zip(found, both, strict=False)
+        (p, str(theirs.get(p, "none")), str(ours.get(p, "none"))) for p in found[:5]
     ]
     return "; ".join(
         f"{name}: the run had another {path or 'one'}"
